@@ -1,0 +1,180 @@
+"""What a run consists of, joined: entries of the transcript, steps, usage reports; and the changes that build them up.
+
+Times are integers, ns since the request was sent, or None for a recording without arrival times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+Status = Literal["running", "completed", "requires_approval", "interrupted", "cancelled", "failed"]
+Kind = Literal[
+    "user", "system", "reasoning", "hidden_reasoning", "assistant", "tool_call", "summary", "compaction", "unknown"
+]
+Approval = Literal["pending", "approved", "denied"]
+Source = Literal["client", "server"]
+
+
+class Buffer:
+    """Text that arrives in pieces: a list, joined when it is read, because `text += delta` is quadratic.
+
+    Every 512 pieces become one, so that a million tokens cost their text and not a million objects.
+    """
+
+    __slots__ = ("_parts", "_tail")
+
+    def __init__(self, text: str = "") -> None:
+        self._parts = [text] if text else []
+        self._tail: list[str] = []
+
+    def append(self, text: str) -> None:
+        self._tail.append(text)
+        if len(self._tail) == 512:
+            self._parts.append("".join(self._tail))
+            self._tail.clear()
+
+    def __str__(self) -> str:
+        if self._tail or len(self._parts) > 1:
+            self._parts = ["".join(self._parts) + "".join(self._tail)]
+            self._tail.clear()
+        return self._parts[0] if self._parts else ""
+
+    def __bool__(self) -> bool:
+        return any(self._parts) or any(self._tail)
+
+
+@dataclass(slots=True, kw_only=True)
+class Entry:
+    """One block of the transcript: a prompt, reasoning, an answer, a tool call with its return, or a note.
+
+    `message_type`, `message_id`, `otid` and `name` are the wire's; `extra` holds what only some kinds have.
+    """
+
+    index: int
+    kind: Kind
+    message_type: str
+    step_index: int | None = None
+    message_id: str | None = None
+    otid: str | None = None
+    name: str | None = None
+    first_at: int | None = None
+    last_at: int | None = None
+    cut: bool = False
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+    buffer: Buffer = field(default_factory=Buffer, repr=False)
+
+    @property
+    def text(self) -> str:
+        """The whole text so far; for a tool call, its arguments as received."""
+        return str(self.buffer)
+
+
+@dataclass(slots=True, kw_only=True)
+class ToolCallEntry(Entry):
+    """A tool call and its return: `returned_at` is None until there is one.
+
+    `arguments` is the text as received, valid JSON or not. `status` is "success" or "error" as the server says.
+    `duration` (ns) and `duration_source`: by the server's metrics where the step had this one tool, else by arrival
+    where the wire supports it, else None. `at_most` (ns) bounds a call that returned together with others.
+    """
+
+    tool_call_id: str | None = None
+    approval: Approval | None = None
+    returned_at: int | None = None
+    has_returned: bool = False
+    result: str | None = None
+    status: str | None = None
+    stdout: list[str] | None = None
+    stderr: list[str] | None = None
+    return_message_id: str | None = None
+    duration: int | None = None
+    duration_source: Source | None = None
+    at_most: int | None = None
+
+    @property
+    def arguments(self) -> str:
+        return str(self.buffer)
+
+
+@dataclass(slots=True, kw_only=True)
+class Step:
+    """One model call and its tools. `server` holds the server's own row and metrics of the step, once fetched."""
+
+    index: int
+    step_id: str | None = None
+    reply_id: str | None = None
+    first_at: int | None = None
+    last_at: int | None = None
+    server: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(slots=True, kw_only=True)
+class Usage:
+    """Tokens as reported; None is "not reported". Anthropic counts cache reads and writes in `input_tokens`."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    reasoning_output_tokens: int | None = None
+    context_tokens: int | None = None
+    step_count: int | None = None
+    at: int | None = None
+
+    def facts(self) -> Iterator[tuple[str, int | None]]:
+        """Name and figure of each count, without the time of the report."""
+        return ((name, getattr(self, name)) for name in USAGE_NAMES)
+
+
+USAGE_NAMES = tuple(name for name in Usage.__slots__ if name != "at")
+
+
+@dataclass(slots=True)
+class RunError:
+    """Why a run did not end well: a type, one sentence, and the server's own words where it gave any."""
+
+    type: str
+    message: str
+    detail: str | None = None
+
+
+class RunChanged(NamedTuple):
+    """Facts about the run changed; read them off the Run."""
+
+    at: int | None
+    names: tuple[str, ...]
+
+
+class StepChanged(NamedTuple):
+    """A step began, or more is known about it."""
+
+    at: int | None
+    step: Step
+
+
+class EntryOpened(NamedTuple):
+    """An entry began."""
+
+    at: int | None
+    entry: Entry
+
+
+class TextAppended(NamedTuple):
+    """Text arrived for an entry."""
+
+    at: int | None
+    entry: Entry
+    text: str
+
+
+class EntryChanged(NamedTuple):
+    """Facts about an entry changed."""
+
+    at: int | None
+    entry: Entry
+
+
+Change = RunChanged | StepChanged | EntryOpened | TextAppended | EntryChanged

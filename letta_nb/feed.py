@@ -1,0 +1,195 @@
+"""From a run's changes to the browser's words (`page`): written down at once, merged where the page need not tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+from letta_nb import page
+from letta_nb.entries import (
+    USAGE_NAMES,
+    Change,
+    Entry,
+    EntryChanged,
+    EntryOpened,
+    RunChanged,
+    Step,
+    StepChanged,
+    TextAppended,
+    ToolCallEntry,
+    Usage,
+)
+from letta_nb.log import Received
+from letta_nb.run import Run
+
+# Pieces of text that arrive within this time share a mark: closer than a person sees, and it keeps marks below the text.
+_MARK_MS = 10.0
+
+
+def ms(at: int | None) -> float | None:
+    """ns to ms with one decimal, which is as fine as the page ever shows."""
+    return None if at is None else round(at / 1e6, 1)
+
+
+class _Text:
+    """The pieces of one entry's text, until they are sent."""
+
+    __slots__ = ("entry", "length", "marks", "parts", "since")
+
+    def __init__(self, entry: int) -> None:
+        self.entry = entry
+        self.parts: list[str] = []
+        self.marks: list[float] = []
+        self.length = 0
+        self.since = -_MARK_MS
+
+    def add(self, text: str, at: float | None) -> None:
+        self.parts.append(text)
+        # UTF-16 units, as JavaScript counts
+        self.length += len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+        if at is None:
+            return
+        if at - self.since < _MARK_MS and self.marks:
+            self.marks[-2:] = [at, self.length]
+        else:
+            self.marks += [at, self.length]
+            self.since = at
+
+    def words(self) -> page.TextChange:
+        self.parts = ["".join(self.parts)]
+        return {"op": "text", "entry": self.entry, "text": self.parts[0], "marks": list(self.marks)}
+
+
+class ChangeLog:
+    """Changes in the browser's words, in order; text for one entry stays in one piece, with marks of when it came."""
+
+    def __init__(self) -> None:
+        self._items: list[page.Change | _Text] = []
+        self._texts: dict[int, _Text] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._items)
+
+    def add(self, run: Run, changes: Iterable[Change]) -> None:
+        """Write changes down now: they point at entries that will go on changing."""
+        for change in changes:
+            if isinstance(change, TextAppended):
+                text = self._texts.get(change.entry.index)
+                if text is None:
+                    text = self._texts[change.entry.index] = _Text(change.entry.index)
+                    self._items.append(text)
+                text.add(change.text, ms(change.at))
+            elif isinstance(change, EntryOpened):
+                self._items.append(_open(change.at, change.entry))
+            elif isinstance(change, EntryChanged):
+                self._items.append({"op": "entry", "at": ms(change.at), "entry": change.entry.index, "set": _facts(change.entry)})
+            elif isinstance(change, StepChanged):
+                self._items.append(_step(change.at, change.step))
+            else:
+                self._items.append(_run(run, change))
+
+    def changes(self) -> list[page.Change]:
+        """All of it, ready for JSON."""
+        return [item.words() if isinstance(item, _Text) else item for item in self._items]
+
+    def take(self) -> list[page.Change]:
+        """All of it, and forget it."""
+        taken = self.changes()
+        self._items, self._texts = [], {}
+        return taken
+
+
+def _open(at: int | None, entry: Entry) -> page.OpenChange:
+    words: page.OpenChange = {
+        "op": "open",
+        "at": ms(at),
+        "entry": entry.index,
+        "kind": entry.kind,
+        "step": entry.step_index,
+    }
+    if entry.kind == "unknown":
+        words["message_type"] = entry.message_type
+    if isinstance(entry, ToolCallEntry):
+        words["name"] = entry.name
+        words["call_id"] = entry.tool_call_id
+        if entry.approval:
+            words["approval"] = entry.approval
+    return words
+
+
+def _facts(entry: Entry) -> page.EntryFacts:
+    facts: page.EntryFacts = {}
+    if entry.cut:
+        facts["cut"] = True
+    if not isinstance(entry, ToolCallEntry):
+        return facts
+    facts["name"] = entry.name
+    facts["call_id"] = entry.tool_call_id
+    if entry.approval:
+        facts["approval"] = entry.approval
+    if entry.has_returned:
+        facts["returned"] = ms(entry.returned_at)
+        facts["result"] = entry.result or ""
+        facts["status"] = entry.status or ""
+        facts["stdout"] = entry.stdout or []
+        facts["stderr"] = entry.stderr or []
+        facts["duration"] = ms(entry.duration if entry.duration is not None else entry.at_most)
+        facts["duration_source"] = entry.duration_source
+        facts["at_most"] = entry.at_most is not None
+    return facts
+
+
+def _step(at: int | None, step: Step) -> page.StepChange:
+    words: page.StepChange = {"op": "step", "at": ms(at), "step": step.index, "id": step.step_id}
+    if step.server:
+        server = step.server
+        words["llm_ms"] = ms(server.get("llm_request_ns"))
+        words["tool_ms"] = ms(server.get("tool_execution_ns"))
+        words["step_ms"] = ms(server.get("step_ns"))
+        words["input_tokens"] = server.get("prompt_tokens")
+        words["output_tokens"] = server.get("completion_tokens")
+    return words
+
+
+def _usage(run: Run) -> page.Usage | None:
+    usage: Usage | None = run.usage
+    return None if usage is None else cast(page.Usage, {name: getattr(usage, name) for name in USAGE_NAMES})
+
+
+def _error(run: Run) -> page.ErrorInfo | None:
+    error = run.error
+    return None if error is None else {"type": error.type, "message": error.message, "detail": error.detail}
+
+
+_HEAD: dict[str, Callable[[Run], Any]] = {
+    "uid": lambda run: run.uid,
+    "run_id": lambda run: run.run_id,
+    "agent": lambda run: run.agent_name or run.agent_id,
+    "model": lambda run: run.model,
+    "server": lambda run: run.server,
+    "status": lambda run: run.status,
+    "stop_reason": lambda run: run.stop_reason,
+    "error": _error,
+    "started": lambda run: run.started.isoformat(),
+    "ended": lambda run: ms(run.ended_at),
+    "timed": lambda run: run.timed,
+    "delivery": lambda run: run.delivery,
+    "events": lambda run: run.event_count,
+    "usage": _usage,
+}
+
+
+def _run(run: Run, change: RunChanged) -> page.RunChange:
+    facts = cast(page.RunHead, {name: _HEAD[name](run) for name in change.names})
+    return {"op": "run", "at": ms(change.at), "set": facts}
+
+
+def snapshot(run: Run) -> page.Snapshot:
+    """The whole run in the browser's words, by folding its log once more."""
+    log = ChangeLog()
+    again = run.blank()
+    log.add(again, again.opening())
+    for received in run.log or ():
+        log.add(again, again.receive(Received(*received))[1])
+    log.add(again, again.close_like(run))
+    return {"seq": 0, "now": ms(run.ended_at), "changes": log.changes()}

@@ -1,0 +1,182 @@
+"""The browser's words: what the kernel tells a page, and what a page may ask. TypeScript types are generated from here.
+
+The page knows nothing of Letta. It holds a list of changes, in order of time, and draws what they add up to; a moment
+in the past is the same list applied up to that moment. A live widget gets the list in numbered batches, a late view in
+one snapshot, a frozen output as data inside its HTML: the same words in all three.
+
+Times (`at`, `marks`) are milliseconds since the request was sent, by the clock of the process that read the stream,
+or null throughout (`RunHead.timed` false) for a recording without arrival times.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+Status = Literal["running", "completed", "requires_approval", "interrupted", "cancelled", "failed"]
+Kind = Literal[
+    "user", "system", "reasoning", "hidden_reasoning", "assistant", "tool_call", "summary", "compaction", "unknown"
+]
+
+
+class Usage(TypedDict):
+    """Tokens as reported; null is "not reported"."""
+
+    input_tokens: int | None
+    output_tokens: int | None
+    total_tokens: int | None
+    cache_read_input_tokens: int | None
+    cache_creation_input_tokens: int | None
+    reasoning_output_tokens: int | None
+    context_tokens: int | None
+    step_count: int | None
+
+
+class ErrorInfo(TypedDict):
+    """Why a run did not end well: the type, one sentence, and the server's own words where it gave any."""
+
+    type: str
+    message: str
+    detail: str | None
+
+
+class RunHead(TypedDict, total=False):
+    """Facts about the whole run; a later value replaces an earlier one."""
+
+    uid: str
+    run_id: str | None
+    agent: str | None
+    model: str | None
+    server: str | None
+    status: Status
+    stop_reason: str | None
+    error: ErrorInfo | None
+    # wall clock of the request, ISO 8601 UTC
+    started: str
+    # when the run ended, ms; null while it runs or if nothing was timed
+    ended: float | None
+    # false: a recording without arrival times; every `at` is null
+    timed: bool
+    # "step": this server delivers each step whole, so arrival times say nothing about what happened inside it
+    delivery: Literal["token", "step"] | None
+    events: int
+    usage: Usage | None
+
+
+class RunChange(TypedDict):
+    """Facts about the run changed."""
+
+    op: Literal["run"]
+    at: float | None
+    set: RunHead
+
+
+class StepChange(TypedDict):
+    """A step begins, or more is known about it: one model call and its tools. Steps count from 0."""
+
+    op: Literal["step"]
+    at: float | None
+    step: int
+    id: NotRequired[str | None]
+    # server's figures, ms: fetched after the run where the server has them
+    llm_ms: NotRequired[float | None]
+    tool_ms: NotRequired[float | None]
+    step_ms: NotRequired[float | None]
+    input_tokens: NotRequired[int | None]
+    output_tokens: NotRequired[int | None]
+
+
+class OpenChange(TypedDict):
+    """An entry of the transcript begins. Entries count from 0; `step` is null for the prompt."""
+
+    op: Literal["open"]
+    at: float | None
+    entry: int
+    kind: Kind
+    step: int | None
+    # the wire's message_type, for entries of kind "unknown"
+    message_type: NotRequired[str]
+    # tool calls
+    name: NotRequired[str | None]
+    call_id: NotRequired[str | None]
+    # "pending": the run waits for a person to approve the call
+    approval: NotRequired[Literal["pending", "approved", "denied"] | None]
+
+
+class TextChange(TypedDict):
+    """Text arrives for an entry: `text` is appended. For a tool call the text is its arguments, as received.
+
+    `marks` says when: pairs [at, length, at, length, ...]; the first `length` characters (UTF-16 units, as JavaScript
+    counts) of this piece had arrived by `at`. Lengths are cumulative within the piece; the last equals its length.
+    """
+
+    op: Literal["text"]
+    entry: int
+    text: str
+    marks: list[float]
+
+
+class EntryFacts(TypedDict, total=False):
+    """What became known about an entry; a later value replaces an earlier one."""
+
+    # a tool call's name and id, when they come after its first piece
+    name: str | None
+    call_id: str | None
+    approval: Literal["pending", "approved", "denied"] | None
+    # a tool call's return
+    returned: float | None
+    result: str
+    status: str
+    stdout: list[str]
+    stderr: list[str]
+    # how long the tool ran, ms, and who says so; null with a reason when nobody can
+    duration: float | None
+    duration_source: Literal["client", "server"] | None
+    # true: calls returned together, so `duration` is only an upper bound for each
+    at_most: bool
+    # the entry will not grow any more, though nothing marked its end: the stream was cut
+    cut: bool
+
+
+class EntryChange(TypedDict):
+    """Facts about an entry changed."""
+
+    op: Literal["entry"]
+    at: float | None
+    entry: int
+    set: EntryFacts
+
+
+Change = RunChange | StepChange | OpenChange | TextChange | EntryChange
+
+
+class Batch(TypedDict):
+    """Kernel to page, at most one every 33 ms. `seq` counts from 1; `now` is the kernel's clock for the run, ms."""
+
+    type: Literal["batch"]
+    seq: int
+    now: float | None
+    changes: list[Change]
+
+
+class Snapshot(TypedDict):
+    """All changes up to and with batch `seq`, each text in one piece. The state of a late view, and of a frozen one."""
+
+    seq: int
+    now: float | None
+    changes: list[Change]
+
+
+class Stop(TypedDict):
+    """Page to kernel: cancel the run."""
+
+    type: Literal["stop"]
+
+
+class Resync(TypedDict):
+    """Page to kernel: a batch was missed; send the snapshot."""
+
+    type: Literal["resync"]
+    have: int
+
+
+ToKernel = Stop | Resync

@@ -1,0 +1,216 @@
+"""Runs in files: our own run file (JSON Lines), and raw recorded bytes of a server (`.sse`). Reading is the same fold.
+
+Run file, version 1, one JSON object a line, readable by `jq`:
+  {"letta_nb": 1, "run": {...}}             first: the request and who it went to
+  {"at": 0.1554, "data": {...}}             an event as received, `at` in seconds since the request; also "event", "torn",
+                                            and "text" in place of "data" for what is not one line of JSON
+  {"server": [...]}                         the server's own figures of the steps, where they were fetched
+  {"end": {"at": 12.3, "status": ...}}      last: how it ended; missing if the run was cut off while it was written
+Keys and passwords are never in it: they are headers, and no header is kept.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pydantic_core
+
+from letta_nb import sse
+from letta_nb.entries import RunError
+from letta_nb.errors import InputError
+from letta_nb.log import Received
+from letta_nb.run import Run
+
+VERSION = 1
+
+
+def save(run: Run, path: str | Path) -> Path:
+    """Write `run` to `path` (`.jsonl` is the usual suffix). Whole or not at all: it is renamed into place."""
+    path = Path(path)
+    if run.log is None:
+        raise InputError("This run kept no events (record=False), so there is nothing to save.")
+    partial = path.with_name(path.name + ".part")
+    with partial.open("w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
+        file.writelines(line + "\n" for line in _lines(run))
+    partial.replace(path)
+    return path
+
+
+def _lines(run: Run) -> Iterator[str]:
+    yield _json({"letta_nb": VERSION, "run": _header(run)})
+    for received in run.log or ():
+        yield _event_line(received)
+    server = [step.server for step in run.steps if step.server]
+    if server:
+        yield _json({"server": server})
+    if run.status != "running":
+        error = run.error
+        yield _json(
+            {
+                "end": {
+                    "at": None if run.ended_at is None else run.ended_at / 1e9,
+                    "status": run.status,
+                    "error": None if error is None else [error.type, error.message, error.detail],
+                }
+            }
+        )
+
+
+def _header(run: Run) -> dict[str, Any]:
+    return {
+        "uid": run.uid,
+        "started": run.started.isoformat(),
+        "timed": run.timed,
+        "agent_id": run.agent_id,
+        "agent_name": run.agent_name,
+        "model": run.model,
+        "server": run.server,
+        "conversation_id": run.conversation_id,
+        "request": run.request,
+    }
+
+
+def _event_line(received: Received) -> str:
+    head: dict[str, Any] = {"at": None if received.at < 0 else received.at / 1e9}
+    if received.event:
+        head["event"] = received.event
+    if received.torn:
+        head["torn"] = True
+    if "\n" not in received.data and _is_json(received.data):
+        # verbatim, not decoded and encoded again: what was received is what is kept
+        return f'{_json(head)[:-1]},"data":{received.data}}}'
+    return _json({**head, "text": received.data})
+
+
+def _is_json(text: str) -> bool:
+    try:
+        pydantic_core.from_json(text, allow_inf_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def load(path: str | Path) -> Run | list[Run]:
+    """A run file or raw recorded bytes (`.sse`) as a Run; a pattern with `*`, `?` or `[` as a list of Runs, by name.
+
+    Beside `NAME.sse` a `NAME.json` may stand with the request and arrival times (`lines_ms_len`); without it the run
+    has no times, and every latency is NA. Raises InputError with the file's name and what was expected.
+    """
+    pattern = str(path)
+    if not Path(pattern).exists() and any(sign in pattern for sign in "*?["):
+        return [load_one(Path(name)) for name in sorted(glob.glob(pattern, recursive=True))]
+    return load_one(Path(pattern))
+
+
+def load_one(path: Path) -> Run:
+    """One file as a Run."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder. Name a run file, or a pattern such as {path}/*.jsonl.")
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"There is no file {path}.") from None
+    if path.suffix == ".sse":
+        return _load_sse(path, content)
+    return _load_run_file(path, content)
+
+
+def _load_run_file(path: Path, content: bytes) -> Run:
+    lines = content.decode("utf-8", "surrogatepass").split("\n")
+    try:
+        head = json.loads(lines[0])
+        version, facts = head["letta_nb"], head["run"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(
+            f'{path} is not a run file: its first line should be {{"letta_nb": {VERSION}, ...}}. '
+            "Raw bytes of a server need the suffix .sse."
+        ) from None
+    if version != VERSION:
+        raise InputError(f"{path} is a run file of version {version}; this letta_nb reads version {VERSION}.")
+    facts["started"] = datetime.fromisoformat(facts["started"])
+    run = Run(facts.pop("request"), **facts)
+    for number, line in enumerate(lines[1:], start=2):
+        if line:
+            _read_line(run, line, path, number, torn=number == len(lines))
+    run.end(run.log.at[-1] if run.log and run.timed else None)
+    return run
+
+
+def _read_line(run: Run, line: str, path: Path, number: int, *, torn: bool) -> None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        if torn:  # the writer was stopped in the middle of its last line
+            return
+        raise InputError(f"{path}, line {number}, is not JSON.") from None
+    if "end" in row:
+        at, error = row["end"]["at"], row["end"]["error"]
+        cancelled = row["end"]["status"] == "cancelled"
+        run.end(None if at is None else round(at * 1e9), RunError(*error) if error else None, cancelled=cancelled)
+    elif "server" in row:
+        run.join_server_steps(row["server"])
+    else:
+        text = row["text"] if "text" in row else _verbatim(line)
+        at = -1 if row["at"] is None else round(row["at"] * 1e9)
+        run.receive(Received(at, row.get("event", ""), text, row.get("torn", False)))
+
+
+def _verbatim(line: str) -> str:
+    return line[line.index(',"data":') + len(',"data":') : -1]
+
+
+def _load_sse(path: Path, content: bytes) -> Run:
+    sidecar = path.with_suffix(".json")
+    facts: dict[str, Any] = json.loads(sidecar.read_bytes()) if sidecar.exists() else {}
+    times = facts.get("lines_ms_len")
+    if facts.get("status", 200) != 200:
+        raise InputError(f"{path} is a refused request (HTTP {facts['status']}), not a stream: {content[:200].decode()}")
+    request = facts.get("request") or {}
+    run = Run(
+        request.get("body"),
+        started=datetime.fromtimestamp(facts["started_at"], UTC) if "started_at" in facts else datetime.now(UTC),
+        agent_id=_agent_in(request.get("path", "")),
+        agent_name=facts.get("agent"),
+        server=f"Letta {facts['server_version']}" if "server_version" in facts else None,
+        timed=times is not None,
+    )
+    clock = _Clock(times)
+    for message in sse.decode(clock.chunks(content)):
+        run.receive(Received(clock.at, message.event, message.data, message.torn))
+    if not run.event_count:
+        raise InputError(f"{path} holds no server-sent event.")
+    run.end(round(facts["total_ms"] * 1e6) if run.timed else None)
+    return run
+
+
+class _Clock:
+    """Feeds a recording line by line, so that each event meets the time at which its last line came."""
+
+    def __init__(self, times: list[tuple[float, int]] | None) -> None:
+        self.times = times
+        self.at = -1
+
+    def chunks(self, content: bytes) -> Iterator[bytes]:
+        if self.times is None:
+            yield content
+            return
+        start = 0
+        for ms, length in self.times:
+            self.at = round(ms * 1e6)
+            yield content[start : start + length]
+            start += length
+        yield content[start:]
+
+
+def _agent_in(url_path: str) -> str | None:
+    parts = url_path.split("/")
+    return parts[parts.index("agents") + 1] if "agents" in parts else None

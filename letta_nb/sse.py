@@ -1,0 +1,81 @@
+"""Server-sent events: bytes to messages and messages to bytes, side by side. httpx-sse knows the format; this knows ends.
+
+A stream that is cut loses nothing: what stands in an unfinished line or message is delivered too, marked `torn`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import httpx
+from httpx_sse import EventSource
+
+_HEADERS = {"content-type": "text/event-stream; charset=utf-8"}
+_BOM = b"\xef\xbb\xbf"
+
+
+class Message(NamedTuple):
+    """One SSE message: its `event` name ("" for none), its `data`, and whether the stream ended inside it."""
+
+    event: str
+    data: str
+    torn: bool = False
+
+
+class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """Chunks as an httpx body that says when they are over, then ends the last message for the decoder."""
+
+    def __init__(self, chunks: Iterable[bytes] | AsyncIterable[bytes]) -> None:
+        self.chunks = chunks
+        self.over = False
+        self._start: bytes | None = b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        assert isinstance(self.chunks, Iterable)
+        for chunk in self.chunks:
+            yield self._without_bom(chunk)
+        yield self._end()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        assert isinstance(self.chunks, AsyncIterable)
+        async for chunk in self.chunks:
+            yield self._without_bom(chunk)
+        yield self._end()
+
+    def _without_bom(self, chunk: bytes) -> bytes:
+        if self._start is None:
+            return chunk
+        self._start += chunk
+        if len(self._start) < len(_BOM) and _BOM.startswith(self._start):
+            return b""
+        start, self._start = self._start, None
+        return start.removeprefix(_BOM)
+
+    def _end(self) -> bytes:
+        self.over = True
+        return (self._start or b"") + b"\n\n"
+
+
+def decode(chunks: Iterable[bytes]) -> Iterator[Message]:
+    """Messages of a body, each as soon as its last byte is there; a message without data is not one."""
+    body = _Body(chunks)
+    for sse in EventSource(httpx.Response(200, headers=_HEADERS, stream=body)).iter_sse():
+        if sse.data:
+            yield Message("" if sse.event == "message" else sse.event, sse.data, body.over)
+
+
+async def adecode(chunks: AsyncIterable[bytes]) -> AsyncIterator[Message]:
+    """`decode` for an asynchronous body."""
+    body = _Body(chunks)
+    async for sse in EventSource(httpx.Response(200, headers=_HEADERS, stream=body)).aiter_sse():
+        if sse.data:
+            yield Message("" if sse.event == "message" else sse.event, sse.data, body.over)
+
+
+def encode(payload: dict[str, Any] | str, event: str | None = None) -> bytes:
+    """One SSE message as Letta writes it: compact JSON, raw UTF-8, on one line. A string is sent as it is."""
+    data = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    head = f"event: {event}\n" if event else ""
+    return f"{head}data: {data}\n\n".encode()

@@ -1,4 +1,4 @@
-"""Everything that letta_nb raises, in one tree. An error carries the `run`, with all that had arrived, where there is one.
+"""Everything that letta_nb raises, in one tree. Where there is a run, the error carries it: `error.run`.
 
 LettaNbError
 ├── ConfigurationError        nothing was sent: a missing extra, no server, a bad option

@@ -1,13 +1,13 @@
-"""Letta's words: one model per `message_type` of the message stream, both eras, closed for the type checker, open at run time.
+"""Letta's words: one model per `message_type` of the message stream, both eras.
 
-Every field the wire has is kept, known or not (`extra="allow"`); an unknown or malformed event becomes an `UnknownEvent`
-that holds the text as received. `parse` never raises: what a server says is data.
+Every field the wire has is kept, known or not (`extra="allow"`); an unknown or malformed event becomes an
+`UnknownEvent` that holds the text as received. `parse` never raises: what a server says is data.
 Shapes: Letta 0.6.17 to 0.16.8; `since` in a comment is the first server that sends the field.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -252,13 +252,7 @@ def _parse_other(data: str, event: str, problem: ValidationError) -> AnyEvent:
     )
 
 
-_KNOWN = frozenset(
-    (
-        "system_message user_message reasoning_message hidden_reasoning_message tool_call_message "
-        "approval_request_message tool_return_message assistant_message approval_response_message summary_message "
-        "event_message ping stop_reason usage_statistics error_message"
-    ).split()
-)
+_KNOWN = frozenset(model.model_fields["message_type"].default for model in get_args(get_args(TypedEvent)[0]))
 
 
 def text_of(content: Content | None) -> str:

@@ -1,4 +1,4 @@
-"""From a run's changes to the browser's words (`page`): written down at once, merged where the page need not tell apart."""
+"""From a run's changes to the browser's words (`page`): written down at once, merged where a page cannot tell apart."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from letta_nb.entries import (
 from letta_nb.log import Received
 from letta_nb.run import Run
 
-# Pieces of text that arrive within this time share a mark: closer than a person sees, and it keeps marks below the text.
+# Pieces of text that arrive within this time share a mark: closer than a person sees, and marks stay below the text.
 _MARK_MS = 10.0
 
 
@@ -55,6 +55,12 @@ class _Text:
             self.marks += [at, self.length]
             self.since = at
 
+    def absorb(self, words: page.TextChange) -> None:
+        marks = words["marks"]
+        self.parts.append(words["text"])
+        self.marks += [mark + self.length if index % 2 else mark for index, mark in enumerate(marks)]
+        self.length += int(marks[-1]) if marks else 0
+
     def words(self) -> page.TextChange:
         self.parts = ["".join(self.parts)]
         return {"op": "text", "entry": self.entry, "text": self.parts[0], "marks": list(self.marks)}
@@ -74,19 +80,32 @@ class ChangeLog:
         """Write changes down now: they point at entries that will go on changing."""
         for change in changes:
             if isinstance(change, TextAppended):
-                text = self._texts.get(change.entry.index)
-                if text is None:
-                    text = self._texts[change.entry.index] = _Text(change.entry.index)
-                    self._items.append(text)
-                text.add(change.text, ms(change.at))
+                self._text(change.entry.index).add(change.text, ms(change.at))
             elif isinstance(change, EntryOpened):
                 self._items.append(_open(change.at, change.entry))
             elif isinstance(change, EntryChanged):
-                self._items.append({"op": "entry", "at": ms(change.at), "entry": change.entry.index, "set": _facts(change.entry)})
+                self._items.append(
+                    {"op": "entry", "at": ms(change.at), "entry": change.entry.index, "set": _facts(change.entry)}
+                )
             elif isinstance(change, StepChanged):
                 self._items.append(_step(change.at, change.step))
             else:
                 self._items.append(_run(run, change))
+
+    def absorb(self, changes: Iterable[page.Change]) -> None:
+        """Take in what another log has written down."""
+        for change in changes:
+            if change["op"] == "text":
+                self._text(change["entry"]).absorb(change)
+            else:
+                self._items.append(change)
+
+    def _text(self, entry: int) -> _Text:
+        text = self._texts.get(entry)
+        if text is None:
+            text = self._texts[entry] = _Text(entry)
+            self._items.append(text)
+        return text
 
     def changes(self) -> list[page.Change]:
         """All of it, ready for JSON."""

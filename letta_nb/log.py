@@ -13,7 +13,7 @@ _LEVEL = 1  # deltas compress twentyfold even at the fastest level
 
 
 class Received(NamedTuple):
-    """One SSE message as received: `at` in ns since the request was sent (-1: not known), `torn` if the stream ended in it."""
+    """One SSE message as received. `at`: ns since the request was sent, -1 if not known; `torn`: the stream ended in it."""
 
     at: int
     event: str
@@ -78,7 +78,7 @@ class EventLog(Sequence[Received]):
     def _seal(self) -> None:
         self._lengths.append(array("L", map(len, self._open)))
         self._sealed.append(zlib.compress("".join(self._open).encode("utf-8", "surrogatepass"), _LEVEL))
-        self._open = []
+        self._open = list[str]()
 
     def _block(self, block: int) -> list[str]:
         if block >= len(self._sealed):
@@ -86,7 +86,7 @@ class EventLog(Sequence[Received]):
         number, texts = self._cache
         if number != block:
             joined = zlib.decompress(self._sealed[block]).decode("utf-8", "surrogatepass")
-            texts, start = [], 0
+            texts, start = list[str](), 0
             for length in self._lengths[block]:
                 texts.append(joined[start : start + length])
                 start += length

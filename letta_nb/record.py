@@ -2,8 +2,8 @@
 
 Run file, version 1, one JSON object a line, readable by `jq`:
   {"letta_nb": 1, "run": {...}}             first: the request and who it went to
-  {"at": 0.1554, "data": {...}}             an event as received, `at` in seconds since the request; also "event", "torn",
-                                            and "text" in place of "data" for what is not one line of JSON
+  {"at": 0.1554, "data": {...}}             an event as received, `at` in seconds since the request; also "event" and
+                                            "torn", and "text" in place of "data" for what is not one line of JSON
   {"server": [...]}                         the server's own figures of the steps, where they were fetched
   {"end": {"at": 12.3, "status": ...}}      last: how it ended; missing if the run was cut off while it was written
 Keys and passwords are never in it: they are headers, and no header is kept.
@@ -153,9 +153,9 @@ def _read_line(run: Run, line: str, path: Path, number: int, *, torn: bool) -> N
             return
         raise InputError(f"{path}, line {number}, is not JSON.") from None
     if "end" in row:
-        at, error = row["end"]["at"], row["end"]["error"]
-        cancelled = row["end"]["status"] == "cancelled"
-        run.end(None if at is None else round(at * 1e9), RunError(*error) if error else None, cancelled=cancelled)
+        end = row["end"]
+        at = None if end["at"] is None else round(end["at"] * 1e9)
+        run.end_as(end["status"], at, RunError(*end["error"]) if end["error"] else None)
     elif "server" in row:
         run.join_server_steps(row["server"])
     else:
@@ -173,8 +173,10 @@ def _load_sse(path: Path, content: bytes) -> Run:
     facts: dict[str, Any] = json.loads(sidecar.read_bytes()) if sidecar.exists() else {}
     times = facts.get("lines_ms_len")
     if facts.get("status", 200) != 200:
-        raise InputError(f"{path} is a refused request (HTTP {facts['status']}), not a stream: {content[:200].decode()}")
-    request = facts.get("request") or {}
+        raise InputError(
+            f"{path} is a refused request (HTTP {facts['status']}), not a stream: {content[:200].decode()}"
+        )
+    request: dict[str, Any] = facts.get("request") or {}
     run = Run(
         request.get("body"),
         started=datetime.fromtimestamp(facts["started_at"], UTC) if "started_at" in facts else datetime.now(UTC),

@@ -1,4 +1,4 @@
-"""Server-sent events: bytes to messages and messages to bytes, side by side. httpx-sse knows the format; this knows ends.
+"""Server-sent events: bytes to messages and messages to bytes, side by side. httpx-sse knows the format, we the ends.
 
 A stream that is cut loses nothing: what stands in an unfinished line or message is delivered too, marked `torn`.
 """

@@ -32,8 +32,7 @@ def server_rows(name: str) -> list[dict[str, Any]]:
 
 def cut(run: Run, seconds: float) -> Run:
     """The same run, as if the connection had closed after so many seconds."""
-    again = run.blank()
-    again.log = type(run.log)() if run.log is not None else None
+    again = run.blank(record=True)
     for received in run.log or ():
         if received.at <= seconds * 1e9:
             again.receive(Received(*received))

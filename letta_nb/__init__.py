@@ -1,0 +1,86 @@
+"""letta_nb: see a Letta agent think, live, in the notebook. Keep the run. Analyse it.
+
+`%load_ext letta_nb`, then `%letta What is the weather in Oslo?`; or `run = letta_nb.send("...")` without magics.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from letta_nb._version import __version__
+
+if TYPE_CHECKING:
+    from letta_nb import frames as frames
+    from letta_nb.api import agents, connect, last_run, load, send
+    from letta_nb.client import AsyncClient, AsyncStream, Client, Stream
+    from letta_nb.errors import LettaNbError
+    from letta_nb.frames import events_df, messages_df, runs_df, steps_df, tools_df, usage_df
+    from letta_nb.run import Run
+    from letta_nb.server import Server, serve
+
+# Everything by name, nothing before its time: pandas, httpx, anywidget and the server load when they are used.
+_HOME = {
+    "agents": "api",
+    "connect": "api",
+    "last_run": "api",
+    "load": "api",
+    "send": "api",
+    "AsyncClient": "client",
+    "AsyncStream": "client",
+    "Client": "client",
+    "Stream": "client",
+    "LettaNbError": "errors",
+    "events_df": "frames",
+    "messages_df": "frames",
+    "runs_df": "frames",
+    "steps_df": "frames",
+    "tools_df": "frames",
+    "usage_df": "frames",
+    "Run": "run",
+    "Server": "server",
+    "serve": "server",
+}
+
+__all__ = [
+    "AsyncClient",
+    "AsyncStream",
+    "Client",
+    "LettaNbError",
+    "Run",
+    "Server",
+    "Stream",
+    "__version__",
+    "agents",
+    "connect",
+    "events_df",
+    "last_run",
+    "load",
+    "messages_df",
+    "runs_df",
+    "send",
+    "serve",
+    "steps_df",
+    "tools_df",
+    "usage_df",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = globals()[name] = getattr(importlib.import_module(f"letta_nb.{_HOME[name]}"), name)
+        return value
+    if name in ("errors", "events", "frames"):
+        return importlib.import_module(f"letta_nb.{name}")
+    raise AttributeError(f"module 'letta_nb' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """`%load_ext letta_nb`: registers `%letta` and `%%letta`."""
+    from letta_nb import magics
+
+    magics.register(ipython)

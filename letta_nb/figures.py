@@ -1,0 +1,45 @@
+"""Figures as people read them, the same in the page, in saved output and in a terminal: times, counts, sizes."""
+
+from __future__ import annotations
+
+import math
+
+
+def _round(value: float) -> int:
+    """Half up, as JavaScript's `Math.round`: the page and the saved text must not differ in the last digit."""
+    return math.floor(value + 0.5)
+
+
+def time(ns: int) -> str:
+    """`0.4 ms`, `317 ms`, `4.61 s`, `16.0 s`, `2:04`, `1:02:04`."""
+    ms = ns / 1e6
+    if ms < 0.95:
+        return f"{_round(ms * 10) / 10:.1f} ms"
+    if ms < 999.5:
+        return f"{_round(ms)} ms"
+    if ms < 9_995:
+        return f"{_round(ms / 10) / 100:.2f} s"
+    if ms < 59_950:
+        return f"{_round(ms / 100) / 10:.1f} s"
+    minutes, seconds = divmod(_round(ms / 1000), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def count(number: int) -> str:
+    """`7,950`."""
+    return f"{number:,}"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 step`, `4 steps`."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def size(characters: int) -> str:
+    """`812 characters`, `36 kB`, `1.2 MB`: how much of a text was left out."""
+    if characters < 1000:
+        return plural(characters, "character")
+    if characters < 999_500:
+        return f"{_round(characters / 1000)} kB"
+    return f"{characters / 1e6:.1f} MB"

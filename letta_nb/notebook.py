@@ -1,0 +1,46 @@
+"""Where we are (a notebook, IPython in a terminal, plain Python) and how a run is shown there."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from letta_nb.run import Run
+
+
+def shell() -> Any | None:
+    """The running IPython shell, if any; IPython is not imported for the question."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None else None
+
+
+def in_notebook() -> bool:
+    """Whether a kernel runs us, so that widgets can be shown."""
+    return getattr(shell(), "kernel", None) is not None
+
+
+def show(run: Run) -> None:
+    """Display a run: the interactive view in a notebook, the text transcript elsewhere."""
+    if in_notebook():
+        from IPython.display import display
+
+        display(run._repr_mimebundle_(), raw=True)  # type: ignore[reportPrivateUsage]
+    else:
+        from letta_nb import text
+
+        text.show(run)
+
+
+def mark_shown(run: Run) -> None:
+    """The current cell shows this run already: do not show it again as the cell's value."""
+    run.shown_in = _cell()
+
+
+def already_shown(run: Run) -> bool:
+    """Whether the current cell has shown this run."""
+    return run.shown_in is not None and run.shown_in == _cell()
+
+
+def _cell() -> int | None:
+    current = shell()
+    return None if current is None else int(current.execution_count)

@@ -1,0 +1,69 @@
+"""A finished run shown again as it arrived: the same events through the same fold, on a clock of its own."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+
+from letta_nb.entries import Change
+from letta_nb.errors import InputError
+from letta_nb.live import View
+from letta_nb.log import Received
+from letta_nb.run import Run
+
+
+class Replay:
+    """Feeds a run's log into a fresh Run, `speed` times as fast as it came. Stopping it leaves the rest out."""
+
+    def __init__(self, source: Run, speed: float = 1.0) -> None:
+        if speed <= 0:
+            raise InputError(f"speed must be greater than 0, not {speed}")
+        if source.log is None or not source.timed:
+            raise InputError("This run has no arrival times to replay by; run.show() shows it whole.")
+        self.run = source.blank(record=True)
+        self._source = source
+        self._speed = speed
+        self._stop = threading.Event()
+        self._start = time.monotonic_ns()
+
+    def elapsed(self) -> int:
+        """ns on the replayed run's clock."""
+        return int((time.monotonic_ns() - self._start) * self._speed)
+
+    def stop(self) -> None:
+        """End the replay where it stands."""
+        self._stop.set()
+
+    def play(self, view: View | None = None) -> Run:
+        """Replay to the end, or to an interrupt; returns the replayed Run."""
+        context = contextvars.copy_context()
+        reader = threading.Thread(target=context.run, args=(self._read, view), name="letta_nb replay", daemon=True)
+        self._start = time.monotonic_ns()
+        reader.start()
+        try:
+            while reader.is_alive():
+                reader.join(0.1)
+        except KeyboardInterrupt:
+            self.stop()
+            reader.join()
+            raise
+        return self.run
+
+    def _read(self, view: View | None) -> None:
+        run = self.run
+        self._tell(view, run.opening())
+        for received in self._source.log or ():
+            if self._stop.wait(max(0, received.at - self.elapsed()) / self._speed / 1e9):
+                break
+            self._tell(view, run.receive(Received(*received))[1])
+        if self._stop.is_set():
+            self._tell(view, run.end(self.elapsed(), cancelled=True))
+        else:
+            self._tell(view, run.close_like(self._source))
+        if view is not None:
+            view.ended(run, None)
+
+    def _tell(self, view: View | None, changes: list[Change]) -> None:
+        if view is not None and changes:
+            view.changed(self.run, changes)

@@ -1,0 +1,125 @@
+"""The live view in a cell: numbered batches while the run goes on, a snapshot for late views, HTML when it is over."""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from typing import Any
+
+import anywidget
+import traitlets
+from IPython.display import DisplayHandle, display
+
+from letta_nb import static_html, subshell, text
+from letta_nb.entries import Change
+from letta_nb.feed import ChangeLog
+from letta_nb.run import Run
+
+# Jupyter Server drops messages for good beyond 3,000 in 3 s: a batch every 33 ms stays far below, one a token does not.
+BATCH_S = 0.033
+
+
+@functools.cache
+def _esm() -> str:
+    return files("letta_nb").joinpath("static/widget.js").read_text(encoding="utf-8")
+
+
+class RunWidget(anywidget.AnyWidget):
+    """The widget model: `uid` names the run, `snapshot` is worked out only when a page asks for the state."""
+
+    uid = traitlets.Unicode().tag(sync=True)
+    snapshot = traitlets.Any(None, allow_none=True).tag(
+        sync=True,
+        to_json=lambda _value, widget: widget.make_snapshot(),  # type: ignore[reportUnknownLambdaType]
+    )
+
+    def __init__(self, uid: str, make_snapshot: Callable[[], Any]) -> None:
+        # a class attribute would be read at import; an instance attribute keeps anywidget's file watching off
+        self._esm = _esm()
+        self.make_snapshot = make_snapshot
+        super().__init__(uid=uid)
+
+
+class LiveView:
+    """Shows one run in the current cell. `on_stop` is called, once or more, from whatever thread hears the button."""
+
+    def __init__(self, run: Run, elapsed: Callable[[], int], on_stop: Callable[[], None]) -> None:
+        self._run = run
+        self._elapsed = elapsed
+        self._on_stop = on_stop
+        self._lock = threading.Lock()
+        self._sent = ChangeLog()
+        self._pending = ChangeLog()
+        self._seq = 0
+        self._wake = threading.Event()
+        self._over = threading.Event()
+        self._handle: DisplayHandle | None = None
+        self._widget = RunWidget(run.uid, self._snapshot)
+        self._widget.on_msg(self._heard)
+        subshell.route(self._widget.comm)
+        context = contextvars.copy_context()
+        self._pump = threading.Thread(target=context.run, args=(self._run_pump,), name="letta_nb page", daemon=True)
+
+    def show(self) -> None:
+        """Display the widget; a save in mid-run keeps readable text beside it."""
+        bundle: dict[str, Any] = dict(self._widget._repr_mimebundle_()[0])  # type: ignore[reportPrivateUsage,reportOptionalSubscript]
+        bundle["text/html"] = static_html.running_fragment(self._run)
+        bundle["text/plain"] = text.transcript(self._run, plain=True)
+        self._handle = display(bundle, raw=True, display_id=True)
+        self._pump.start()
+
+    def changed(self, run: Run, changes: Sequence[Change]) -> None:
+        """Take changes in; the page hears of them within one batch."""
+        with self._lock:
+            self._pending.add(run, changes)
+        self._wake.set()
+
+    def ended(self, run: Run, problem: Exception | None) -> None:
+        """The run is over: send the rest, then replace the widget by HTML that needs no kernel."""
+        self._over.set()
+        self._wake.set()
+        if self._pump.is_alive():
+            self._pump.join()
+        if self._handle is not None:
+            # a refused request has nothing to show: the error says it all
+            frozen = run._repr_mimebundle_() if problem is None else {"text/html": "", "text/plain": ""}
+            self._handle.update(frozen, raw=True)
+        self._widget.close()
+
+    def _run_pump(self) -> None:
+        while True:
+            self._wake.wait()
+            over = self._over.is_set()
+            self._wake.clear()
+            self._flush()
+            if over:
+                return
+            time.sleep(BATCH_S)
+
+    def _flush(self) -> None:
+        with self._lock:
+            if not self._pending:
+                return
+            changes = self._pending.take()
+            self._sent.absorb(changes)
+            self._seq += 1
+            batch = {"type": "batch", "seq": self._seq, "now": self._now(), "changes": changes}
+        self._widget.send(batch)
+
+    def _snapshot(self) -> Any:
+        with self._lock:
+            return {"seq": self._seq, "now": self._now(), "changes": self._sent.changes()}
+
+    def _now(self) -> float:
+        return round(self._elapsed() / 1e6, 1)
+
+    def _heard(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        # may run on a subshell's thread while the cell blocks: set things going, and nothing else
+        if content.get("type") == "stop":
+            self._on_stop()
+        elif content.get("type") == "resync":
+            self._widget.send_state("snapshot")

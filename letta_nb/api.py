@@ -11,7 +11,7 @@ from letta_nb import notebook
 from letta_nb.client import Client
 from letta_nb.errors import AgentNotFound, ConfigurationError, InputError
 from letta_nb.live import Live
-from letta_nb.protocol import Agent, Messages, Parameters
+from letta_nb.protocol import Agent, Messages, SendParameters
 from letta_nb.run import Run
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def send(
     display: bool = True,
     complete: bool = True,
     extra_body: Mapping[str, Any] | None = None,
-    **parameters: Unpack[Parameters],
+    **parameters: Unpack[SendParameters],
 ) -> Run:
     """Send a prompt to an agent and return the Run: shown live in a notebook, plain elsewhere. What `%letta` calls.
 

@@ -17,6 +17,8 @@ LettaNbError
     ├── RateLimited           429
     └── ServerError           5xx
 
+Interrupted                   a KeyboardInterrupt: the run was cancelled, and `run` has what arrived
+
 A stream that starts and then breaks raises nothing: the Run says `interrupted` or `failed`, with `run.error`.
 Source: CONTRACT of the message stream, HTTP errors of Letta 0.6 to 0.16.8.
 """
@@ -103,3 +105,14 @@ class RateLimited(HTTPError):
 
 class ServerError(HTTPError):
     """5xx: the server failed."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """The cell was interrupted: the run was cancelled, and `run` has what had arrived."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(f"the run was {run.status}; what arrived is letta_nb.last_run()")
+        self.run = run
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Interrupted: {self}"]

@@ -7,7 +7,7 @@ Shapes: Letta 0.6.17 to 0.16.8; `since` in a comment is the first server that se
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -233,15 +233,16 @@ def parse(data: str, event: str = "") -> AnyEvent:
 def _parse_other(data: str, event: str, problem: ValidationError) -> AnyEvent:
     try:
         value = pydantic_core.from_json(data)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # TypeError: a lone surrogate, which is no text that JSON could hold
         return UnknownEvent(raw=data, problem=f"not JSON: {error}")
     if not isinstance(value, dict):
         return UnknownEvent(raw=data, problem=f"a JSON {type(value).__name__} where an object was expected")
-    message_type = value.get("message_type")
-    if message_type is None and "error" in value:
-        return StreamError.model_validate(value)
+    facts = cast("dict[str, Any]", value)
+    message_type = facts.get("message_type")
+    if message_type is None and "error" in facts:
+        return StreamError.model_validate(facts)
     if message_type is None and event == "cancelled":
-        text = value.get("message")
+        text = facts.get("message")
         return Cancelled(message=text if isinstance(text, str) else data)
     known = message_type in _KNOWN if isinstance(message_type, str) else False
     first = problem.errors(include_url=False, include_input=False)[0]
@@ -259,4 +260,4 @@ def text_of(content: Content | None) -> str:
     """The text of a content field: a string, or the text parts of a list; other parts appear as `[type]`."""
     if content is None or isinstance(content, str):
         return content or ""
-    return "".join(str(part["text"]) if "text" in part else f"[{part.get('type', 'part')}]" for part in content)
+    return "".join(str(part["text"] or "") if "text" in part else f"[{part.get('type', 'part')}]" for part in content)

@@ -78,8 +78,12 @@ class Fold:
         if self.era is None and not isinstance(event, ev.Ping):
             # servers before 0.8.16 do not send `is_err`, not even as null
             self.era = "modern" if "is_err" in event.model_fields_set or event.run_id else "seed"
-            if self.era == "modern" and not (self.run.request or {"stream_tokens": True}).get("stream_tokens"):
+            if self.era == "modern" and self._asked_for_steps():
                 self._delivers("step", at, changes)
+
+    def _asked_for_steps(self) -> bool:
+        request = self.run.request or {}
+        return ("messages" in request or "input" in request) and not request.get("stream_tokens")
 
     def _step_for(self, event: ev.MessageEvent, at: int | None, changes: list[Change]) -> Step:
         """The step that a model's reply belongs to; servers without step ids get one for each reply."""
@@ -203,8 +207,8 @@ class Fold:
 
     def _learn_call(self, call: ToolCallEntry, piece: ev.ToolCallDelta, event: ev.MessageEvent) -> bool:
         before = (call.name, call.tool_call_id, call.approval)
-        if piece.name and piece.name != call.name and not call.buffer:
-            # repeated by some providers, in pieces by a few; a piece can only come before the arguments
+        if piece.name and piece.name != call.name and (call.name is None or not call.buffer):
+            # repeated by some providers, in pieces by a few; a further piece can only come before the arguments
             call.name = (call.name or "") + piece.name
         if piece.tool_call_id and call.tool_call_id is None:
             call.tool_call_id = piece.tool_call_id
@@ -222,8 +226,11 @@ class Fold:
             stderr=event.stderr,
         )
         together = event.tool_returns or [single]
+        # the event names one tool, and does not say of which call, unless there is only one
+        name = event.name if len(together) == 1 else None
         for part in together:
-            call = self._calls.get(part.tool_call_id or "") or self._unseen_call(event, part, at, changes)
+            call = self._calls.get(part.tool_call_id or "") or self._unseen_call(event, part, name, at, changes)
+            call.name = call.name or name
             call.has_returned, call.returned_at = True, at
             call.result, call.status = ev.text_of(part.tool_return), part.status
             call.stdout, call.stderr, call.return_message_id = part.stdout, part.stderr, event.id
@@ -235,7 +242,12 @@ class Fold:
             changes.append(EntryChanged(at, call))
 
     def _unseen_call(
-        self, event: ev.ToolReturnMessage, part: ev.ToolReturn, at: int | None, changes: list[Change]
+        self,
+        event: ev.ToolReturnMessage,
+        part: ev.ToolReturn,
+        name: str | None,
+        at: int | None,
+        changes: list[Change],
     ) -> ToolCallEntry:
         """A return whose call was not streamed: an earlier leg's, or one that the server kept to itself."""
         step = (self.step_of_id.get(event.step_id) if event.step_id else self._step) or self._step_for(
@@ -249,8 +261,7 @@ class Fold:
             at,
             message_id=event.id,
             otid=event.otid,
-            # the event names its first call only
-            name=event.name if part.tool_call_id == event.tool_call_id else None,
+            name=name,
             tool_call_id=part.tool_call_id,
         )
         call.extra["unseen"] = True
@@ -260,10 +271,12 @@ class Fold:
         return call
 
     def _time_call(self, call: ToolCallEntry, at: int | None, together: int) -> None:
-        """Latency by arrival, where arrival says anything: not when a modern server sends the step whole."""
+        """Latency by arrival, where arrival says anything: not when a server sends steps whole, or a run once more."""
         if at is None or call.last_at is None or call.extra.get("unseen") or call.approval is not None:
             return
         if self.era == "modern" and self.run.delivery != "token":
+            return
+        if "starting_after" in (self.run.request or {}):
             return
         if together > 1:
             call.at_most = at - call.last_at

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from letta_nb.client import Client, Stream
 from letta_nb.entries import Change, RunError
-from letta_nb.errors import LettaNbError
+from letta_nb.errors import Interrupted, LettaNbError
 from letta_nb.run import Run
 
 # How long the server gets to end a stopped run in its own words before the connection is closed.
@@ -61,7 +61,7 @@ class Live:
     def wait(self) -> Run:
         """Wait for the end; raises the letta_nb error of a refused request.
 
-        KeyboardInterrupt cancels the run first: what arrived is kept, and the interrupt goes on.
+        KeyboardInterrupt cancels the run first and goes on as Interrupted, with what arrived.
         """
         try:
             while not self._over.wait(0.1):
@@ -70,7 +70,7 @@ class Live:
             self.cancel()
             if not self._over.wait(GRACE_S + 1.0):
                 self._abandon()
-            raise
+            raise Interrupted(self.run) from None
         if self.problem is not None:
             raise self.problem
         return self.run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tokenize
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,6 +125,37 @@ class LettaMagics(Magics):
                 shell.user_ns[options.out] = api.last_run()
 
 
+_ASKS = re.compile(r"(\s*)((?:[\w.\[\], \t]+=\s*)?)%letta[ \t]+(.*\?)\s*\Z", re.DOTALL)
+
+
+def keep_question_marks(lines: list[str]) -> list[str]:
+    """An input transformer: IPython takes any line that ends in `?` for a request for help, `%letta How are you?` too.
+
+    Such a line becomes the call that IPython would make of it. `%letta?` stays what it is, and so does text in a string.
+    """
+    if lines and lines[0].startswith("%%"):
+        return lines
+    kept: list[str] = []
+    for line in lines:
+        match = _ASKS.match(line)
+        if match and not _ends_in_string(kept):
+            indent, assignment, prompt = match.groups()
+            line = f"{indent}{assignment}get_ipython().run_line_magic('letta', {prompt!r})\n"
+        kept.append(line)
+    return kept
+
+
+def _ends_in_string(lines: list[str]) -> bool:
+    try:
+        for _ in tokenize.generate_tokens(iter(lines).__next__):
+            pass
+    except tokenize.TokenError as problem:
+        return "string" in str(problem)
+    except (SyntaxError, StopIteration):
+        pass
+    return False
+
+
 def complete(_magics: Any, event: Any) -> list[str]:
     """Agent names after -a, options after a dash."""
     words = event.line.split()
@@ -138,7 +170,9 @@ def complete(_magics: Any, event: Any) -> list[str]:
 
 
 def register(shell: Any) -> None:
-    """Add the magics and the completion of agent names to a shell."""
+    """Add the magics, the completion of agent names and the protection of question marks to a shell."""
     shell.register_magics(LettaMagics)
+    if keep_question_marks not in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.append(keep_question_marks)
     for name in ("%letta", "%%letta"):
         shell.set_hook("complete_command", complete, str_key=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import Any
 
@@ -22,13 +23,18 @@ def in_notebook() -> bool:
 def show(run: Run) -> None:
     """Display a run: the interactive view in a notebook, the text transcript elsewhere."""
     if in_notebook():
-        from IPython.display import display
-
-        display(run._repr_mimebundle_(), raw=True)  # type: ignore[reportPrivateUsage]
+        display_bundle(run.mimebundle())
     else:
         from letta_nb import text
 
         text.show(run)
+
+
+def display_bundle(bundle: dict[str, Any], *, updatable: bool = False) -> Any:
+    """Display a MIME bundle as it is; with `updatable`, returns a handle whose `update(bundle, raw=True)` replaces it."""
+    ipython: Any = importlib.import_module("IPython.display")  # untyped
+    show_raw = ipython.display
+    return show_raw(bundle, raw=True, display_id=True) if updatable else show_raw(bundle, raw=True)
 
 
 def mark_shown(run: Run) -> None:

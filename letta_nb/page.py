@@ -10,7 +10,9 @@ or null throughout (`RunHead.timed` false) for a recording without arrival times
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 Status = Literal["running", "completed", "requires_approval", "interrupted", "cancelled", "failed"]
 Kind = Literal[

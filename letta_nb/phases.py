@@ -3,16 +3,16 @@
 A pure function of a Run. The page draws the same from the same words: js/src/phases.ts is its twin, and
 tests/fixtures/phases.json holds both to one answer. What nobody measured is `unattributed`, never guessed.
 
-The phases of a step: `wait` from the end of the step before (or the request) to the first token; `reasoning`, `answer`,
-`arguments` from a block's own first piece to the next block's first, the last one to the reply's end; `queue` where a
-call waits for the rest of the reply; `tool` or `failed` from the reply's end to the return, by the server's figure where
-there is one, the rest then `unattributed`; `pending` where a call waits for a person; after the last token, to the
-server's stop, `unattributed`. A server that delivers steps whole leaves one `wait` to the moment a step arrived.
+The phases of a step: `wait` from the end of the step before (or the request) to the first token; `reasoning`,
+`answer`, `arguments` from a block's own first piece to the next block's first, the last one to the reply's end; `queue`
+where a call waits for the rest of the reply; `tool` or `failed` from the reply's end to the return, by the server's
+figure where there is one, the rest then `unattributed`; `pending` where a call waits for a person; after the last
+token, to the server's stop, `unattributed`. Steps that are delivered whole are one `wait` until they arrive.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -26,7 +26,7 @@ PhaseKind = Literal["wait", "reasoning", "arguments", "tool", "failed", "pending
 TOTALS: tuple[PhaseKind, ...] = (
     "wait", "reasoning", "arguments", "tool", "failed", "pending", "answer", "unattributed"
 )  # fmt: skip
-_BLOCKS: dict[str, PhaseKind] = {
+BLOCKS: dict[str, PhaseKind] = {
     "reasoning": "reasoning",
     "hidden_reasoning": "reasoning",
     "assistant": "answer",
@@ -87,13 +87,13 @@ def stopped_at(run: Run) -> int | None:
     return run.ended_at if reported is None else reported
 
 
-def spans(run: Run, stop: int | None) -> list[tuple[int, int]]:
-    """Start and end of each step, ns: from the end of the step before to its own last event; the last one to `stop`."""
+def spans(run: Run, stop: int | None) -> tuple[list[int], list[int]]:
+    """Starts and ends of the steps, ns: from the end of the step before to its own last event; the last one to `stop`."""
     ends = [step.last_at or 0 for step in run.steps]
     if ends and stop is not None and not settled(run):
         ends[-1] = max(ends[-1], stop)
-    starts = [0, *ends]
-    return [(min(start, step.first_at or 0), end) for start, step, end in zip(starts, run.steps, ends, strict=False)]
+    firsts = [step.first_at or 0 for step in run.steps]
+    return [first if first < end else end for first, end in zip(firsts, [0, *ends], strict=False)], ends
 
 
 def waterfall(run: Run, now: int | None = None) -> Waterfall:
@@ -109,7 +109,7 @@ def waterfall(run: Run, now: int | None = None) -> Waterfall:
         if entry.step_index is not None:
             of_step[entry.step_index].append(entry)
     lanes: list[Lane] = []
-    for step, (start, step_end), entries in zip(run.steps, spans(run, stop), of_step, strict=True):
+    for step, start, step_end, entries in zip(run.steps, *spans(run, stop), of_step, strict=True):
         draw = _step_lanes if run.delivery == "step" else _token_lanes
         lanes += draw(run, step, entries, start, step_end, end)
     _finish(run, lanes, stop, end)
@@ -117,7 +117,7 @@ def waterfall(run: Run, now: int | None = None) -> Waterfall:
 
 
 def settled(run: Run) -> bool:
-    """The last step is over and the next one is awaited: its calls have returned, or it came whole; or there is none."""
+    """No step is under way and another was awaited: the last one's calls have returned, or it came whole."""
     if run.status in ("completed", "requires_approval"):
         return not run.steps
     if not run.steps or run.delivery == "step":
@@ -149,34 +149,21 @@ def _label(entries: Sequence[Entry]) -> str:
 
 
 def _token_lanes(run: Run, step: Step, entries: list[Entry], start: int, step_end: int, end: int) -> list[Lane]:
-    blocks = sorted(
-        (entry for entry in entries if entry.kind in _BLOCKS and not entry.extra.get("unseen")),
-        key=lambda entry: entry.first_at or 0,
-    )
+    calls = [entry for entry in entries if isinstance(entry, ToolCallEntry)]
+    blocks = [entry for entry in entries if entry.kind in BLOCKS and not entry.extra.get("unseen")]
+    blocks.sort(key=lambda entry: entry.first_at or 0)
     reply_end = max((entry.last_at or 0 for entry in blocks), default=start)
     firsts = [entry.first_at or 0 for entry in blocks] + [reply_end]
-    calls = [entry for entry in entries if isinstance(entry, ToolCallEntry)]
-    lanes = [Lane(step.index, _label(entries), start, step_end, [Phase("wait", start, firsts[0], "client")])]
-    if not blocks:
-        lanes[0].phases.clear()  # the request answered an approval: its tool ran, no model was waited for
+    # without a block no model was waited for: the request answered an approval, and its tool ran
+    wait = [Phase("wait", start, firsts[0], "client")] if blocks else []
+    lanes = [Lane(step.index, _label(entries), start, step_end, wait, entry=calls[0].index if calls else None)]
+    lanes += [Lane(step.index, call.name or "tool", start, step_end, [], False, call.index) for call in calls[1:]]
+    by_call = {lane.entry: lane for lane in lanes}
     for block, (begin, until) in zip(blocks, pairwise(firsts), strict=True):
-        lane = lanes[0]
-        if isinstance(block, ToolCallEntry) and block is not calls[0]:
-            lane = Lane(step.index, block.name or "tool", begin, step_end, [], first=False)
-            lanes.append(lane)
-        lane.phases.append(Phase(_BLOCKS[block.kind], begin, until, "client"))
-        if isinstance(block, ToolCallEntry):
-            lane.entry = block.index
-    unseen = [call for call in calls if call.extra.get("unseen")]
-    lanes += [
-        Lane(step.index, call.name or "tool", start, step_end, [], False, call.index) for call in unseen[not blocks :]
-    ]
-    if unseen and not blocks:
-        lanes[0].entry = unseen[0].index
-    by_entry = {lane.entry: lane for lane in lanes if lane.entry is not None}
+        by_call.get(block.index, lanes[0]).phases.append(Phase(BLOCKS[block.kind], begin, until, "client"))
     for call in calls:
-        lane = by_entry[call.index]
-        lane.phases += _after_call(run, call, calls, lane.phases[-1].end if lane.phases else start, reply_end, end)
+        phases = by_call[call.index].phases
+        phases += _after_call(run, call, calls, phases[-1].end if phases else reply_end, reply_end, end)
     return _close(lanes, step_end)
 
 
@@ -259,11 +246,15 @@ def _by_server(step: Step, calls: list[ToolCallEntry], start: int, arrived: int)
 
 
 def _totals(lanes: list[Lane]) -> dict[PhaseKind, int]:
-    totals = {kind: _union(p for lane in lanes for p in lane.phases if p.kind == kind) for kind in TOTALS}
-    return {kind: ns for kind, ns in totals.items() if ns}
+    totals: dict[PhaseKind, int] = {}
+    for kind in TOTALS:
+        ns = _union([phase for lane in lanes for phase in lane.phases if phase.kind == kind])
+        if ns:
+            totals[kind] = ns
+    return totals
 
 
-def _union(phases: Iterable[Phase]) -> int:
+def _union(phases: list[Phase]) -> int:
     total, reach = 0, 0
     for phase in sorted(phases, key=lambda phase: phase.start):
         total += max(phase.end - max(phase.start, reach), 0)

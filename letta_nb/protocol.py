@@ -6,8 +6,7 @@ import os
 import re
 from collections.abc import Generator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypedDict, cast
-from urllib.parse import urlsplit
+from typing import Any, TypedDict, cast, get_type_hints
 
 import httpx
 import pydantic_core
@@ -26,12 +25,12 @@ Messages = str | Sequence[Mapping[str, Any]]
 Flow = Generator[httpx.Request, httpx.Response, Any]
 
 
-class Parameters(TypedDict, total=False):
+class SendParameters(TypedDict, total=False):
     """The endpoint's own parameters, under their own names; what is left out is left to the server.
 
     All servers: use_assistant_message, assistant_message_tool_name, assistant_message_tool_kwarg, stream_tokens.
     Later: max_steps (0.8.4), include_return_message_types (0.8.3), include_pings (0.10), enable_thinking ("true" or
-    "false", 0.10), background (0.11.5), client_tools (0.16.2), override_model (0.16.4), include_compaction_messages,
+    "false", 0.10), client_tools (0.16.2), override_model (0.16.4), include_compaction_messages,
     return_logprobs, top_logprobs, return_token_ids (0.16.5), client_skills, override_system (0.16.7).
     """
 
@@ -43,7 +42,6 @@ class Parameters(TypedDict, total=False):
     include_return_message_types: Sequence[str]
     include_pings: bool
     enable_thinking: str
-    background: bool
     client_tools: Sequence[Mapping[str, Any]]
     client_skills: Sequence[Mapping[str, Any]]
     override_model: str
@@ -52,6 +50,15 @@ class Parameters(TypedDict, total=False):
     return_logprobs: bool
     top_logprobs: int
     return_token_ids: bool
+
+
+class Parameters(SendParameters, total=False):
+    """`SendParameters` and `background` (0.11.5): the server keeps the run's stream for later readers."""
+
+    background: bool
+
+
+_PARAMETERS = get_type_hints(Parameters)
 
 
 class Agent(BaseModel):
@@ -91,11 +98,11 @@ def messages_of(messages: Messages) -> list[dict[str, Any]]:
 
 def body_of(messages: Messages, parameters: Parameters, extra_body: Mapping[str, Any] | None) -> dict[str, Any]:
     """The JSON body of a message request."""
-    unknown = parameters.keys() - Parameters.__annotations__.keys()
+    unknown = parameters.keys() - _PARAMETERS.keys()
     if unknown:
         raise TypeError(
             f"unknown parameter {', '.join(sorted(unknown))}. The endpoint has "
-            f"{', '.join(Parameters.__annotations__)}; send anything newer in extra_body={{...}}."
+            f"{', '.join(_PARAMETERS)}; send anything newer in extra_body={{...}}."
         )
     body: dict[str, Any] = {"messages": messages_of(messages), "stream_tokens": True}
     body.update((name, value) for name, value in parameters.items() if value is not None)
@@ -104,30 +111,26 @@ def body_of(messages: Messages, parameters: Parameters, extra_body: Mapping[str,
 
 def resolve(base_url: str | None, api_key: str | None, password: str | None) -> tuple[httpx.URL, dict[str, str]]:
     """Where to connect and with which headers: arguments, else LETTA_BASE_URL, LETTA_API_KEY, LETTA_SERVER_PASSWORD."""
-    named = base_url is not None
-    base_url = base_url or os.environ.get("LETTA_BASE_URL") or None
-    # a key from the environment goes where the environment points, or to Letta Cloud; never to an address named in code
-    if api_key is None and (not named or base_url == os.environ.get("LETTA_BASE_URL") or _is_cloud(base_url)):
+    from_environment = os.environ.get("LETTA_BASE_URL") or None
+    address = base_url if base_url is not None else from_environment
+    configured = address is not None and address == from_environment
+    url = _url(address) if address is not None else httpx.URL(LETTA_CLOUD)
+    # secrets of the environment go where the environment points, or to Letta Cloud; never to an address named in code
+    if api_key is None and (configured or url.host.endswith(".letta.com")):
         api_key = os.environ.get("LETTA_API_KEY") or None
-    if password is None and not named:
+    if password is None and configured:
         password = os.environ.get("LETTA_SERVER_PASSWORD") or None
-    if base_url is None:
-        if api_key is None:
-            raise errors.ConfigurationError(
-                "No server is configured. Pass base_url=..., or set LETTA_BASE_URL (a Letta server) or LETTA_API_KEY "
-                "(Letta Cloud); letta_nb.serve() starts an embedded one."
-            )
-        base_url = LETTA_CLOUD
+    if address is None and api_key is None:
+        raise errors.ConfigurationError(
+            "No server is configured. Pass base_url=..., or set LETTA_BASE_URL (a Letta server) or LETTA_API_KEY "
+            "(Letta Cloud); letta_nb.serve() starts an embedded one."
+        )
     headers = {"User-Agent": USER_AGENT}
     if api_key:
         headers["Authorization"] = f"Bearer {_header_value(api_key, 'API key')}"
     if password:
         headers["X-BARE-PASSWORD"] = f"password {_header_value(password, 'password')}"
-    return _url(base_url), headers
-
-
-def _is_cloud(base_url: str | None) -> bool:
-    return base_url is not None and (urlsplit(base_url).hostname or "").endswith(".letta.com")
+    return url, headers
 
 
 def _header_value(secret: str, what: str) -> str:

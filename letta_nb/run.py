@@ -125,7 +125,7 @@ class Run:
     @property
     def prompt(self) -> str:
         """What the agent was asked: the text of the request's user messages."""
-        return "\n\n".join(entry.text for entry in self.entries if entry.kind == "user" and entry.step_index is None)
+        return "\n\n".join(entry.text for entry in self.entries if entry.kind == "user" and entry.message_id is None)
 
     @property
     def events(self) -> Events:
@@ -345,6 +345,10 @@ class Run:
             notebook.show(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return self.mimebundle()
+
+    def mimebundle(self) -> dict[str, str]:
+        """The run as a cell's output: HTML that needs no kernel, and text that is the same on each run."""
         from letta_nb import static_html, text
 
         return {"text/html": static_html.fragment(self), "text/plain": text.transcript(self, plain=True)}

@@ -31,20 +31,25 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         self.chunks = chunks
         self.over = False
         self._start: bytes | None = b""
+        self._last = b""
 
     def __iter__(self) -> Iterator[bytes]:
         assert isinstance(self.chunks, Iterable)
         for chunk in self.chunks:
             yield self._without_bom(chunk)
+        yield self._last_line()
         yield self._end()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         assert isinstance(self.chunks, AsyncIterable)
         async for chunk in self.chunks:
             yield self._without_bom(chunk)
+        yield self._last_line()
         yield self._end()
 
     def _without_bom(self, chunk: bytes) -> bytes:
+        if chunk:
+            self._last = chunk[-1:]
         if self._start is None:
             return chunk
         self._start += chunk
@@ -52,6 +57,10 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
             return b""
         start, self._start = self._start, None
         return start.removeprefix(_BOM)
+
+    def _last_line(self) -> bytes:
+        # the decoder holds a final CR back, in case LF follows: this one ended its line
+        return b"\n" if self._last == b"\r" else b""
 
     def _end(self) -> bytes:
         self.over = True

@@ -26,7 +26,11 @@ def route(comm: Any) -> None:
 def _route(comm: Any) -> None:
     subshell = _subshell_id()
     if subshell is not None:
-        comm._reply_subshell_for = lambda data, default: subshell
+
+        def reply_subshell_for(data: Any, default: str | None) -> str | None:
+            return subshell
+
+        comm._reply_subshell_for = reply_subshell_for
 
 
 def _subshell_id() -> str | None:

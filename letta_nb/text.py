@@ -29,6 +29,7 @@ _HANG = 12
 _TIME = 10  # the column of times at the right, with the space before it
 _LANES = 40
 _LINES = 40
+_COLUMNS = 68
 
 
 class Line(NamedTuple):
@@ -72,7 +73,7 @@ def waterfall(run: Run, *, cells: int | None = None, width: int = 80) -> str:
 def _lanes(fall: phases.Waterfall, cells: int | None, width: int) -> list[str]:
     if not fall.end:
         return []
-    labels = [_fit(words.clean(lane.label), 20) for lane in fall.lanes]
+    labels = [fit(words.clean(lane.label), 20) for lane in fall.lanes]
     room = max(13, 2 + max(map(_width, labels), default=0))
     cells = cells or max(width - 4 - room - _TIME, 8)
     lines = [
@@ -109,16 +110,16 @@ def _transcript(run: Run, width: int, plain: bool, lines: int | None) -> Iterato
         yield from (Line(lane) for lane in lanes)
         yield Line("")
         note = f", {words.STEP_WHOLE[0].lower()}{words.STEP_WHOLE[1:]}" if run.delivery == "step" else ""
-        yield from (Line(line) for line in _hang("    ", words.totals(fall, least=0.01) + note, width, 4))
+        yield from (Line(line) for line in _hang("    ", words.totals(fall, least=0.02) + note, width, 4))
     times = {lane.step: figures.time(lane.end - lane.start) for lane in fall.lanes if lane.first}
     answer = words.last_answer(run)
     for step, entries in words.groups(run):
         yield Line("")
         first, time = ("", "") if step is None else (str(step + 1), times.get(step, ""))
         for entry in entries:
-            for row in _rows(run, entry, lines):
+            for row in _rows(entry, lines):
                 style = row.style or ("bold" if entry is answer else "")
-                text = _hang(f"{first:<4}{row.word:<8}", row.text, width - _TIME, _HANG)
+                text = _hang(f"{first:<4}{row.word:<8}", row.text, width - (_TIME if time else 0), _HANG)
                 if time:
                     text[0] = _pad(text[0], width - _width(time)) + time
                 yield from (Line(line.rstrip(), style) for line in text)
@@ -141,8 +142,8 @@ def _head(run: Run, width: int, plain: bool) -> Iterator[Line]:
     verdict = words.verdict(run, plain=plain)
     if verdict is not None:
         yield Line("")
-        for part, style in ((f"{verdict.sentence} {verdict.more}".rstrip(), ""), (words.clean(verdict.words), "dim")):
-            yield from (Line(line, style) for line in (_hang("    ", part, width, 4) if part else []))
+        for part, style in ((f"{verdict.sentence} {verdict.more}".rstrip(), ""), (verdict.words, "dim")):
+            yield from (Line(line, style) for line in (_hang("    ", words.clean(part), width, 4) if part else []))
 
 
 class _Row(NamedTuple):
@@ -151,7 +152,7 @@ class _Row(NamedTuple):
     style: str = ""
 
 
-def _rows(run: Run, entry: Entry, lines: int | None) -> Iterator[_Row]:
+def _rows(entry: Entry, lines: int | None) -> Iterator[_Row]:
     if isinstance(entry, ToolCallEntry):
         yield from _call_rows(entry, lines)
     elif entry.kind == "reasoning" or entry.kind == "hidden_reasoning":
@@ -171,7 +172,7 @@ def _call_rows(call: ToolCallEntry, lines: int | None) -> Iterator[_Row]:
     here = f"run.entries[{call.index}]"
     arguments = words.one_line(call.arguments) if words.is_json(call.arguments) else call.arguments
     name = words.clean(call.name or "tool")
-    yield _Row("call", f"{name} {_shown(arguments, here + '.arguments', lines)}".rstrip(), "" if call.cut else "")
+    yield _Row("call", f"{name} {_shown(arguments, here + '.arguments', lines)}".rstrip())
     if call.cut:
         yield _Row("", words.CUT_TEXT if words.is_json(call.arguments) else words.CUT_JSON, "dim")
     if call.approval == "pending":
@@ -191,11 +192,11 @@ def _call_rows(call: ToolCallEntry, lines: int | None) -> Iterator[_Row]:
 
 
 def _shown(text: str, where: str, lines: int | None) -> str:
-    """The text fit for a terminal, capped to `lines` lines and as many times 200 characters."""
+    """The text fit for a terminal, capped to so many lines, and to so many lines' worth of characters."""
     if lines is None:
         return words.clean(text)
-    start = "\n".join(text[: lines * 200].split("\n")[:lines])
-    return "\n".join(filter(None, words.cap(text, len(start), where))) if len(start) < len(text) else words.clean(text)
+    limit = len("\n".join(text[: lines * _COLUMNS].split("\n", lines)[:lines]))
+    return "\n".join(filter(None, words.cap(words.clean(text), limit, where)))
 
 
 # -- columns -----------------------------------------------------------------------------------------------------------
@@ -214,8 +215,9 @@ def _pad(text: str, width: int) -> str:
     return text + " " * (width - _width(text))
 
 
-def _fit(text: str, width: int) -> str:
-    text = " ".join(text.split())
+def fit(text: str, width: int) -> str:
+    """The start of a text on one line of at most `width` columns."""
+    text = " ".join(text[:200].split())
     while _width(text) > width:
         text = text[:-2] + "…"
     return text
@@ -228,13 +230,16 @@ def _hang(start: str, text: str, width: int, indent: int) -> list[str]:
 
 
 def _wrap(text: str, width: int) -> Iterator[str]:
-    while _width(text) > width:
-        cut = width
-        while _width(text[:cut]) > width:
-            cut -= 1
-        space = text.rfind(" ", 1, cut + 1)
-        # a break at a space if one is near, so that a long word does not leave most of a line empty
-        end = space if space > cut // 2 else cut
-        yield text[:end]
-        text = text[end:].lstrip(" ") if end == space else text[end:]
-    yield text
+    at = 0
+    while True:
+        line = text[at : at + width + 1]
+        while _width(line) > width:
+            line = line[:-1]
+        if at + len(line) >= len(text):
+            yield line
+            return
+        space = text.rfind(" ", at + 1, at + len(line) + 1)
+        # at a space if one is near, so that a long word does not leave most of a line empty
+        end = space if space - at > len(line) // 2 else at + len(line)
+        yield text[at:end]
+        at = end + (end == space)

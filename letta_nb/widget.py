@@ -12,9 +12,8 @@ from typing import Any
 
 import anywidget
 import traitlets
-from IPython.display import DisplayHandle, display
 
-from letta_nb import static_html, subshell, text
+from letta_nb import notebook, static_html, subshell, text
 from letta_nb.entries import Change
 from letta_nb.feed import ChangeLog
 from letta_nb.run import Run
@@ -43,6 +42,11 @@ class RunWidget(anywidget.AnyWidget):
         self.make_snapshot = make_snapshot
         super().__init__(uid=uid)
 
+    def view(self) -> dict[str, Any]:
+        """The MIME bundle of a view of this model."""
+        model: Any = self
+        return dict(model._repr_mimebundle_()[0])
+
 
 class LiveView:
     """Shows one run in the current cell. `on_stop` is called, once or more, from whatever thread hears the button."""
@@ -57,8 +61,8 @@ class LiveView:
         self._seq = 0
         self._wake = threading.Event()
         self._over = threading.Event()
-        self._handle: DisplayHandle | None = None
-        self._widget = RunWidget(run.uid, self._snapshot)
+        self._handle: Any = None
+        self._widget: Any = RunWidget(run.uid, self._snapshot)
         self._widget.on_msg(self._heard)
         subshell.route(self._widget.comm)
         context = contextvars.copy_context()
@@ -66,10 +70,10 @@ class LiveView:
 
     def show(self) -> None:
         """Display the widget; a save in mid-run keeps readable text beside it."""
-        bundle: dict[str, Any] = dict(self._widget._repr_mimebundle_()[0])  # type: ignore[reportPrivateUsage,reportOptionalSubscript]
+        bundle = self._widget.view()
         bundle["text/html"] = static_html.running_fragment(self._run)
         bundle["text/plain"] = text.transcript(self._run, plain=True)
-        self._handle = display(bundle, raw=True, display_id=True)
+        self._handle = notebook.display_bundle(bundle, updatable=True)
         self._pump.start()
 
     def changed(self, run: Run, changes: Sequence[Change]) -> None:
@@ -86,7 +90,7 @@ class LiveView:
             self._pump.join()
         if self._handle is not None:
             # a refused request has nothing to show: the error says it all
-            frozen = run._repr_mimebundle_() if problem is None else {"text/html": "", "text/plain": ""}
+            frozen = run.mimebundle() if problem is None else {"text/html": "", "text/plain": ""}
             self._handle.update(frozen, raw=True)
         self._widget.close()
 

@@ -1,4 +1,4 @@
-"""What saved output and terminal text say of a run: its status and end in words, its totals, and texts made fit to show.
+"""What saved output and terminal text say of a run: its status and end in words, its totals, and texts fit to show.
 
 An agent's output is hostile: `clean` leaves no control character that a terminal would obey or a file could not hold.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from letta_nb import figures, phases
 from letta_nb.entries import Entry, Status, ToolCallEntry
@@ -37,13 +37,18 @@ CUT_TEXT = "Cut off here."
 CUT_JSON = "Cut off here. The text above is as received and is not complete JSON."
 
 # C0 but tab and newline as control pictures; C1, overrides of writing direction and lone surrogates cannot be shown
-_SHOWN = {code: 0x2400 + code for code in range(32) if code not in (9, 10)} | {0x7F: 0x2421}
-_SHOWN |= dict.fromkeys([*range(0x80, 0xA0), 0x202D, 0x202E, *range(0xD800, 0xE000)], 0xFFFD)
+_SHOWN = {
+    **{code: 0x2400 + code for code in range(32) if code not in (9, 10)},
+    0x7F: 0x2421,
+    **dict.fromkeys([*range(0x80, 0xA0), 0x202D, 0x202E, *range(0xD800, 0xE000)], 0xFFFD),
+}
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff]")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
 _WRAPPER = re.compile(r"Error executing function [^\s:]+: ")
 _TRACEBACK = "Traceback (most recent call last)"
 _ONE_LINE = 72
+# ns: what would read "0.0 ms" is left out
+_SHORTEST = 50_000
 _JSON_MAX = 200_000
 
 
@@ -83,7 +88,7 @@ def is_json(text: str) -> bool:
 
 
 def one_line(text: str) -> str:
-    """JSON on one line, anything else with its line ends as spaces. Only white space changes: no key, number or escape."""
+    """JSON on one line, anything else with single spaces. Only white space changes: no key, number or escape."""
     if not is_json(text):
         return " ".join(text.split())
     return "".join(token + " " * (token in ",:") for token in _TOKEN.findall(text))
@@ -114,9 +119,14 @@ def _tree(text: str) -> Iterator[str]:
 
 
 def error_line(call: ToolCallEntry) -> str:
-    """The last line of a failed call's error, without the server's wrapper ("Error executing function x: ")."""
+    """The last line of a failed call's error."""
     lines = [line for line in (call.result or "".join(call.stderr or [])).splitlines() if line.strip()]
-    return _WRAPPER.sub("", lines[-1].strip(), count=1) if lines else "The tool failed and did not say why."
+    return unwrapped(lines[-1].strip()) if lines else "The tool failed and did not say why."
+
+
+def unwrapped(text: str) -> str:
+    """A failed call's text without the server's own words before it ("Error executing function x: ")."""
+    return _WRAPPER.sub("", text, count=1)
 
 
 def traceback_of(call: ToolCallEntry) -> tuple[str, str]:
@@ -151,7 +161,8 @@ def verdict(run: Run, *, plain: bool = False) -> Verdict | None:
     if run.status == "failed":
         step = len(run.steps) + phases.settled(run)
         reason = run.stop_reason or (error.type if error else "error")
-        return Verdict(f"The run failed in step {step}: {reason}.", "What arrived is kept below." * bool(run.steps), words)
+        more = "What arrived is kept below." if run.steps else ""
+        return Verdict(f"The run failed in step {step}: {reason}.", more, words)
     if run.status == "requires_approval":
         waiting = sum(call.approval == "pending" for call in run.tool_calls)
         return Verdict(f"{figures.plural(waiting, 'call')} {'waits' if waiting == 1 else 'wait'} for your answer.")
@@ -183,7 +194,7 @@ def totals(waterfall: phases.Waterfall, least: float = 0.0) -> str:
     """`tools 11.4 s (93%), waiting 372 ms, ...`, the largest first; `least`: the share under which one is left out."""
     parts: list[str] = []
     for kind, ns in sorted(waterfall.totals.items(), key=lambda item: -item[1]):
-        if ns < least * waterfall.end and kind != "unattributed":
+        if ns < _SHORTEST or (ns < least * waterfall.end and kind != "unattributed"):
             continue
         bound = kind in waterfall.at_most
         share = "" if parts or bound or not waterfall.end else f" ({ns * 100 / waterfall.end:.0f}%)"
@@ -191,7 +202,7 @@ def totals(waterfall: phases.Waterfall, least: float = 0.0) -> str:
     return ", ".join(parts)
 
 
-def took(run: Run, call: ToolCallEntry) -> str:
+def took(call: ToolCallEntry) -> str:
     """A call's time, `≤ 10.6 s` where only a bound is known, "" where nothing is."""
     if call.at_most is not None:
         return f"≤ {figures.time(call.at_most)}"
@@ -200,10 +211,11 @@ def took(run: Run, call: ToolCallEntry) -> str:
 
 def compaction(entry: Entry) -> str:
     """What a compaction's row says."""
-    facts = entry.extra.get("facts") or {}
+    facts: dict[str, Any] = entry.extra.get("facts") or {}
     before, after = facts.get("context_tokens_before"), facts.get("context_tokens_after")
-    known = isinstance(before, int) and isinstance(after, int)
-    return "Context compacted" + (f"  {figures.count(before)} to {figures.count(after)} tokens" if known else "")
+    if not isinstance(before, int) or not isinstance(after, int):
+        return "Context compacted"
+    return f"Context compacted  {figures.count(before)} to {figures.count(after)} tokens"
 
 
 def groups(run: Run) -> list[tuple[int | None, list[Entry]]]:

@@ -1,0 +1,192 @@
+"""A run as bare HTML: a transcript in reading order that survives where scripts, styles and classes are stripped.
+
+Only `p strong em br pre code details summary table tr th td span`, with inline style for margins and opacity: a colour
+would be wrong in the other theme. An agent's output is hostile: everything that comes from data goes through `_text`,
+so that nothing of it becomes a tag or an attribute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+
+from letta_nb import figures, phases, text, words
+from letta_nb.entries import Entry, ToolCallEntry
+from letta_nb.run import Run
+
+_SUMMARY = 80
+_TEXT_MAX = 20_000
+_BARE_MAX = 1_000_000
+_CELLS = 44
+_GAP = 'style="margin:8px 0 0"'
+_TIGHT = 'style="margin:0"'
+
+
+def html(run: Run) -> str:
+    """The transcript in tags that survive everywhere, in reading order; inline style only for margins and opacity."""
+    fall = phases.waterfall(run)
+    parts = [_head(run, fall)]
+    lanes = text.waterfall(run, cells=_CELLS)
+    if lanes:
+        parts.append(f'<pre style="line-height:1.5;margin:8px 0 12px">{_text(lanes)}</pre>')
+    times = {lane.step: figures.time(lane.end - lane.start) for lane in fall.lanes if lane.first}
+    groups, answer, total = words.groups(run), words.last_answer(run), 0
+    for number, (step, entries) in enumerate(groups):
+        part = "".join(_group(run, step, entries, times.get(-1 if step is None else step, ""), answer))
+        total += len(part)
+        if total > _BARE_MAX:
+            rest = figures.plural(len(groups) - number, "step")
+            parts.append(f"<p {_GAP}><em>… {rest} more, in run.entries</em></p>")
+            break
+        parts.append(part)
+    return "".join(parts)
+
+
+def _head(run: Run, fall: phases.Waterfall) -> str:
+    failed = sum(call.status == "error" for call in run.tool_calls)
+    status = words.STATUS[run.status] + (f", {figures.plural(failed, 'tool')} failed" if failed else "")
+    who = ", ".join(filter(None, (run.agent_name or run.agent_id, run.model)))
+    facts = [figures.time(run.ended_at)] if run.ended_at is not None else []
+    tokens = words.tokens(run)
+    facts += [figures.plural(len(run.steps), "step"), *tokens]
+    if tokens:
+        facts[-len(tokens)] = tokens[0].replace(" ", " tokens ", 1)
+    lines = [f"<strong>{status}</strong> {_text(who + '. ' if who else '')}{', '.join(facts)}."]
+    totals = words.totals(fall)
+    if totals:
+        note = f" {words.STEP_WHOLE}." if run.delivery == "step" else ""
+        lines.append(_dim(f"{totals[0].upper()}{totals[1:]}.{note}"))
+    verdict = words.verdict(run)
+    if verdict is not None:
+        lines.append(_text(f"{verdict.sentence} {verdict.more}".strip()))
+        if verdict.words:
+            lines.append(f"<code>{_short(verdict.words, 2000)}</code>")
+        if run.status == "requires_approval":
+            lines.append(_dim("This run is saved. Answer it from Python."))
+    return f"<p {_GAP}>{'<br>'.join(lines)}</p>"
+
+
+def _group(run: Run, step: int | None, entries: list[Entry], time: str, answer: Entry | None) -> Iterator[str]:
+    if step is not None:
+        server = run.steps[step].server
+        sides = ((server.get("prompt_tokens"), "in"), (server.get("completion_tokens"), "out"))
+        tokens = [f"{figures.count(count)} {side}" for count, side in sides if isinstance(count, int)]
+        facts = _dim(", ".join(filter(None, [time, *tokens])))
+        yield f"<p {_GAP}><strong>Step {step + 1}</strong> {facts}</p>"
+    for entry in entries:
+        yield _call(entry) if isinstance(entry, ToolCallEntry) else _said(entry, entry is answer)
+
+
+def _said(entry: Entry, is_answer: bool) -> str:
+    here = f"run.entries[{entry.index}].text"
+    if entry.kind == "hidden_reasoning":
+        return f"<p {_TIGHT}><em>Reasoning hidden by the provider</em></p>"
+    if entry.kind == "unknown":
+        head = f"<code>{_text(entry.message_type or 'event')}</code> not known to this version"
+        return f"<details {_GAP}><summary>{head}</summary>{_pre(entry.text, here)}</details>"
+    if entry.kind in ("compaction", "summary"):
+        return f"<p {_GAP}>{words.compaction(entry)}</p>" + _prose(entry, here, "", "")
+    if entry.kind in ("user", "system"):
+        return _prose(entry, here, "", "", f"<strong>{'You' if entry.kind == 'user' else 'System'}</strong> ")
+    if entry.kind == "reasoning":
+        return _prose(entry, here, "<em>", "</em>")
+    return _prose(entry, here, *(("<strong>", "</strong>") if is_answer else ("", "")))
+
+
+def _prose(entry: Entry, here: str, before: str, after: str, start: str = "") -> str:
+    """Paragraphs and line ends as tags, code and tables in `pre`: markdown stays as written, and still reads well."""
+    capped = words.cap(entry.text + " …" * entry.cut, _TEXT_MAX, here)
+    blocks = list(_blocks(words.clean(capped.text)))
+    if start and (not blocks or blocks[0][0]):
+        blocks.insert(0, (False, ""))
+    html: list[str] = []
+    for is_code, block in blocks:
+        html.append(
+            _pre_tag(block)
+            if is_code
+            else f"<p {_GAP if html or start else _TIGHT}>{start}{before}{_lines(block)}{after}</p>"
+        )
+        start = ""
+    if capped.note:
+        html.append(f"<p {_GAP}><em>{_text(capped.note)}</em></p>")
+    return "".join(html)
+
+
+def _blocks(source: str) -> Iterator[tuple[bool, str]]:
+    """A text cut at blank lines and at ``` fences: (is it code or a table, its text)."""
+    lines: list[str] = []
+    fenced = False
+    for line in [*source.split("\n"), ""]:
+        fence = line.lstrip().startswith("```")
+        if fence or (not fenced and not line.strip()):
+            if lines:
+                yield fenced or all(row.lstrip().startswith("|") for row in lines), "\n".join(lines)
+            lines, fenced = [], fenced != fence
+        else:
+            lines.append(line)
+    if lines:
+        yield True, "\n".join(lines)
+
+
+def _call(call: ToolCallEntry) -> str:
+    here = f"run.entries[{call.index}]"
+    stderr, traceback = words.traceback_of(call)
+    failed = call.status == "error"
+    error = words.error_line(call) if failed else ""
+    result = words.one_line((call.result or "")[: 10 * _SUMMARY]) if call.has_returned else ""
+    line = f"{call.name or 'tool'} {_start(words.one_line(call.arguments))}".rstrip()
+    line += f" → {_start(error or result)}" if call.has_returned else ""
+    fates: dict[str | None, str] = {"pending": "needs your approval", "denied": "denied", "approved": "approved"}
+    notes = [words.took(call), fates.get(call.approval, ""), "cut off" if call.cut else ""]
+    rows = [
+        ("Error", error, ""),
+        ("Arguments", words.laid_out(call.arguments), ".arguments"),
+        ("", ("" if words.is_json(call.arguments) else words.CUT_JSON) if call.cut else "", ""),
+        ("Result", "" if words.unwrapped(call.result or "") == error else words.laid_out(call.result or ""), ".result"),
+        ("Traceback", traceback, ".stderr"),
+        ("stdout", "".join(call.stdout or []), ".stdout"),
+        ("stderr", stderr, ".stderr"),
+    ]
+    table = "".join(
+        f'<tr><th scope="row" style="text-align:left;vertical-align:top">{label}</th>'
+        f'<td style="text-align:left">{_pre(value.rstrip(chr(10)), here + where)}</td></tr>'
+        for label, value, where in rows
+        if value.strip()
+    )
+    is_open = " open" if failed or call.approval == "pending" else ""
+    summary = f"<code>{_text(line)}</code> {_dim(', '.join(filter(None, notes)))}"
+    return f"<details{is_open} {_TIGHT}><summary>{summary}</summary><table>{table}</table></details>"
+
+
+# -- the only ways from data to HTML -----------------------------------------------------------------------------------
+
+
+def _text(value: str) -> str:
+    return escape(words.clean(value))
+
+
+def _lines(value: str) -> str:
+    return _text(value).replace("\n", "<br>")
+
+
+def _start(value: str) -> str:
+    return value if len(value) <= _SUMMARY else value[:_SUMMARY] + "…"
+
+
+def _short(value: str, limit: int) -> str:
+    return _text(value if len(value) <= limit else value[:limit] + "…")
+
+
+def _dim(value: str) -> str:
+    return f'<span style="opacity:.72">{_text(value)}</span>' if value else ""
+
+
+def _pre_tag(value: str) -> str:
+    # the first line end inside <pre> is dropped by HTML: give it one to drop
+    return f"<pre {_GAP}>\n{_text(value)}</pre>"
+
+
+def _pre(value: str, where: str) -> str:
+    capped = words.cap(value, _TEXT_MAX, where)
+    note = f"<em>{_text(capped.note)}</em>" if capped.note else ""
+    return f"<pre {_TIGHT}>\n{_text(capped.text)}</pre>{note}"

@@ -1,0 +1,319 @@
+"""Run files: what is saved is what is loaded, and one clear error for what cannot be read."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from recordings import BY_NAME, EXPECTED, FIXTURES, Expected
+from test_run import story, streams
+
+from letta_nb import record
+from letta_nb.entries import RunError, ToolCallEntry
+from letta_nb.errors import InputError
+from letta_nb.log import Received
+from letta_nb.run import Run
+
+FACTS = [
+    "uid",
+    "request",
+    "started",
+    "agent_id",
+    "agent_name",
+    "model",
+    "server",
+    "conversation_id",
+    "timed",
+    "ended_at",
+    "delivery",
+    "prompt",
+    "text",
+]
+
+
+def everything(run: Run) -> list[Any]:
+    """All that a run file must bring back, times to the nanosecond."""
+    times = [(entry.first_at, entry.last_at, entry.cut, entry.extra) for entry in run.entries]
+    calls = [
+        (call.returned_at, call.duration, call.duration_source, call.at_most)
+        for call in run.entries
+        if isinstance(call, ToolCallEntry)
+    ]
+    steps = [(step.first_at, step.last_at, step.server) for step in run.steps]
+    return [*story(run), times, calls, steps, *(getattr(run, name) for name in FACTS), list(run.log or ())]
+
+
+def sample() -> Run:
+    return record.load_one(BY_NAME["0.16.8/v1_multi_tok"].path)
+
+
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda row: row.name)
+def test_a_saved_run_comes_back_equal(expected: Expected, tmp_path: Path) -> None:
+    run = record.load_one(expected.path)
+    again = record.load_one(record.save(run, tmp_path / "run.jsonl"))
+    assert everything(again) == everything(run)
+
+
+def test_a_loaded_file_saves_to_the_same_bytes(tmp_path: Path) -> None:
+    first = record.save(sample(), tmp_path / "a.jsonl").read_bytes()
+    assert record.save(record.load_one(tmp_path / "a.jsonl"), tmp_path / "b.jsonl").read_bytes() == first
+
+
+def test_the_servers_figures_come_back(tmp_path: Path) -> None:
+    run = record.load_one(BY_NAME["0.16.8/v1_multi2_tok"].path)
+    rows = json.loads((FIXTURES / "0.16.8/v1_multi2_run_steps.json").read_text())["body"]
+    run.join_server_steps([{**row, "tool_execution_ns": 1_234_567} for row in rows])
+    assert any(call.duration_source == "server" for call in run.tool_calls)
+    again = record.load_one(record.save(run, tmp_path / "run.jsonl"))
+    assert everything(again) == everything(run)
+
+
+@pytest.mark.parametrize("how", [{}, {"cancelled": True}, {"error": RunError("read_error", "reset", "by peer")}])
+def test_how_a_run_ended_comes_back(how: dict[str, Any], tmp_path: Path) -> None:
+    run = Run({"input": "hi", "messages": None}, started=datetime(2026, 1, 2, 3, 4, 5, 678901, UTC), agent_name="é")
+    run.receive(Received(1_000_001, "", '{"message_type":"assistant_message","id":"m","content":"par'))
+    run.receive(Received(2_000_003, "error", "two\nlines"))
+    run.receive(Received(3_000_007, "", '{"message_type":"assi', True))
+    run.end(4_000_009, **how)
+    again = record.load_one(record.save(run, tmp_path / "run.jsonl"))
+    assert everything(again) == everything(run)
+
+
+def test_a_run_without_times_comes_back_without_times(tmp_path: Path) -> None:
+    path = tmp_path / "bare.sse"
+    path.write_bytes(BY_NAME["0.16.8/v1_multi_tok"].content)
+    run = record.load_one(path)
+    assert not run.timed
+    assert {entry.first_at for entry in run.entries} == {None}
+    again = record.load_one(record.save(run, tmp_path / "run.jsonl"))
+    assert everything(again) == everything(run)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(streams, st.lists(st.text(st.characters(exclude_categories=())), max_size=5), st.booleans())
+def test_any_run_comes_back_equal(tmp_path: Path, data: list[str], noise: list[str], timed: bool) -> None:
+    run = Run(timed=timed)
+    for number, text in enumerate(noise + data):
+        run.receive(Received(number * 1_234_567 if timed else -1, "", text))
+    run.end(10**9 if timed else None)
+    again = record.load_one(record.save(run, tmp_path / "run.jsonl"))
+    assert everything(again) == everything(run)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{"message_type":"ping","data":",\\"data\\":"}',
+        '{ "spaced" : [ 1 , 2.50 , 1e2 ] }',
+        '{"twice":1,"twice":2}',
+        '{"n":NaN}',
+        '{"big":' + "9" * 5000 + "}",
+        '{"deep":' + "[" * 190 + "]" * 190 + "}",
+        "two\nlines",
+        '{"a":\n1}',
+        '{"a":"\u2028\u0085\x0b"}',
+        '{"cr":1}\r',
+        "\ud800 lone",
+        "null",
+        "5",
+        "[DONE]",
+    ],
+)
+def test_an_event_is_kept_verbatim(data: str, tmp_path: Path) -> None:
+    run = Run()
+    run.receive(Received(5, 'e,"data":', data))
+    run.end(6)
+    again = record.load_one(record.save(run, tmp_path / "run.jsonl"))
+    assert again.log is not None
+    assert list(again.log) == [Received(5, 'e,"data":', data)]
+
+
+def test_a_run_file_is_json_lines_that_a_person_can_read(tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in record.save(sample(), tmp_path / "run.jsonl").read_text("utf-8").splitlines()]
+    assert lines[0]["letta_nb"] == 1
+    assert lines[0]["run"]["request"]["stream_tokens"] is True
+    assert lines[1]["data"]["message_type"] == "ping"
+    assert 0 < lines[1]["at"] < 1
+    assert lines[-1]["end"]["status"] == "completed"
+
+
+def test_a_run_that_still_runs_is_loaded_as_interrupted(tmp_path: Path) -> None:
+    run = Run()
+    run.receive(Received(7, "", '{"message_type":"reasoning_message","id":"m","reasoning":"hm"}'))
+    again = record.load_one(record.save(run, tmp_path / "run.jsonl"))
+    assert (again.status, again.ended_at, len(again.events)) == ("interrupted", 7, 1)
+
+
+def test_saving_replaces_the_whole_file_or_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    record.save(sample(), path)
+    before = path.read_bytes()
+    broken = sample()
+    broken.request = {"messages": object()}
+    with pytest.raises(TypeError):
+        record.save(broken, path)
+    assert path.read_bytes() == before
+    assert record.save(sample(), str(path)) == path
+    assert [file.name for file in tmp_path.iterdir()] == ["run.jsonl"]
+
+
+def test_an_unrecorded_run_cannot_be_saved(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="record=False"):
+        record.save(Run(record=False), tmp_path / "run.jsonl")
+
+
+# -- loading many -----------------------------------------------------------------------------------------------------
+
+
+def test_a_pattern_loads_a_list_by_name(tmp_path: Path) -> None:
+    for name in ("b", "a", "c"):
+        run = sample()
+        run.agent_name = name
+        record.save(run, tmp_path / f"{name}.jsonl")
+    loaded = record.load(str(tmp_path / "[ab]*.jsonl"))
+    assert isinstance(loaded, list)
+    assert [run.agent_name for run in loaded] == ["a", "b"]
+    assert record.load(tmp_path / "none*.jsonl") == []
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> None:
+    record.save(sample(), tmp_path / "run[1].jsonl")
+    assert isinstance(record.load(tmp_path / "run[1].jsonl"), Run)
+
+
+# -- what cannot be read ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> list[str]:
+    return record.save(sample(), tmp_path / "good.jsonl").read_text("utf-8").splitlines()
+
+
+def test_a_torn_last_line_is_forgiven(tmp_path: Path) -> None:
+    content = record.save(record.load_one(BY_NAME["0.16.8/v1_unicode_step"].path), tmp_path / "good.jsonl").read_bytes()
+    path = tmp_path / "torn.jsonl"
+    second = content.index(b"\n") + 1
+    for cut in range(second, len(content)):  # the writer may be stopped at any byte, within a character too
+        path.write_bytes(content[:cut])
+        run = record.load_one(path)
+        # a last line that lost only its newline is whole
+        assert run.event_count in (content[:cut].count(b"\n") - 1, content[:cut].count(b"\n"))
+
+
+def test_a_torn_file_is_an_interrupted_run(tmp_path: Path, lines: list[str]) -> None:
+    path = tmp_path / "torn.jsonl"
+    path.write_text("\n".join(lines[:10]) + '\n{"at":0.5,"da', "utf-8")
+    run = record.load_one(path)
+    assert (run.status, run.event_count) == ("interrupted", 9)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "garbage",
+        '{"at":1',
+        "{}",
+        "[]",
+        "5",
+        "null",
+        '{"at":"soon","data":{}}',
+        '{"at":1}',
+        '{"end":7}',
+        '{"server":3}',
+        '{"at":1,"text":5}',
+    ],
+)
+def test_a_corrupt_line_in_the_middle_is_named(line: str, tmp_path: Path, lines: list[str]) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text("\n".join([*lines[:5], line, *lines[5:], ""]), "utf-8")
+    with pytest.raises(InputError, match=r"bad\.jsonl, line 6\b"):
+        record.load_one(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is not a run file"),
+        (b"\n\n", "is not a run file"),
+        (b"hello\n", "is not a run file"),
+        (b"[]\n", "is not a run file"),
+        (b"5\n", "is not a run file"),
+        (b'{"letta_nb":1}\n', "is not a run file"),
+        (b'{"letta_nb":1,"run":{}}\n', "is not a run file"),
+        (b'{"letta_nb":1,"run":7}\n', "is not a run file"),
+        (b'{"letta_nb":1,"run":{"started":"yesterday","request":null}}\n', "is not a run file"),
+        (b'{"letta_nb":2,"run":{"anything":1}}\n', "version 2"),
+        (b'{"cells":[],"nbformat":4}\n', "is not a run file"),
+        (b"\x89PNG\r\n\x1a\n\xff\xfe", "is not a run file"),
+        (b'data: {"message_type":"ping"}\n\n', r"\.sse"),
+    ],
+)
+def test_what_is_no_run_file_is_said_so(content: bytes, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=words) as caught:
+        record.load(path)
+    assert "x.jsonl" in str(caught.value)
+
+
+def test_a_fact_from_a_later_release_does_not_lock_the_file(tmp_path: Path, lines: list[str]) -> None:
+    head = json.loads(lines[0])
+    head["run"]["mood"] = "new in 0.9"
+    path = tmp_path / "new.jsonl"
+    path.write_text("\n".join([json.dumps(head), *lines[1:], ""]), "utf-8")
+    assert record.load_one(path).status == "completed"
+
+
+def test_a_folder_and_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder"):
+        record.load(tmp_path)
+    with pytest.raises(InputError, match="There is no file"):
+        record.load(tmp_path / "nothing.jsonl")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n\n", b": ping\n\n", b'{"detail":"Agent not found"}', b"<html>502</html>", b"\x89PNG\r\n\xff"]
+)
+def test_bytes_that_hold_no_event(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x.sse"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.sse"):
+        record.load(path)
+
+
+@pytest.mark.parametrize(
+    "sidecar", [b"", b"{", b"[]", b'{"lines_ms_len": 5}', b'{"lines_ms_len": [[1]]}', b"\xff", b'{"request": 4}']
+)
+def test_a_sidecar_that_makes_no_sense_is_named(sidecar: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.sse").write_bytes(BY_NAME["0.16.8/v1_hello_step"].content)
+    (tmp_path / "x.json").write_bytes(sidecar)
+    with pytest.raises(InputError, match=r"x\.json"):
+        record.load(tmp_path / "x.sse")
+
+
+# -- recordings of servers --------------------------------------------------------------------------------------------
+
+
+def test_a_recording_keeps_its_times(tmp_path: Path) -> None:
+    facts = json.loads(BY_NAME["0.16.8/v1_multi_tok"].path.with_suffix(".json").read_text())
+    run = sample()
+    assert run.log is not None
+    assert run.started == datetime.fromtimestamp(facts["started_at"], UTC)
+    # an event is there with the blank line after its data
+    blank = [ms for ms, length in facts["lines_ms_len"] if length == 1]
+    assert [at / 1e6 for at in run.log.at] == pytest.approx(blank)
+    assert run.agent_id is not None
+    assert run.agent_id.startswith("agent-")
+    assert run.server == "Letta 0.16.8"
+    assert run.request is not None
+    assert run.request["stream_tokens"] is True
+
+
+def test_no_key_or_password_is_in_a_run_file(tmp_path: Path) -> None:
+    text = record.save(sample(), tmp_path / "run.jsonl").read_text("utf-8").lower()
+    assert not any(word in text for word in ("authorization", "bearer", "password", "api_key", "x-bare"))

@@ -62,7 +62,7 @@ def _embedded() -> Server:
         from letta_nb.server import serve
 
         try:
-            _default.server = serve().start()
+            _default.server = serve()
         except ConfigurationError as missing:
             raise ConfigurationError(
                 f"No Letta server is configured, and the embedded one cannot start: {missing}\n"

@@ -23,7 +23,6 @@ from letta_nb.run import Run
 
 # Modern servers ping every 20 to 50 s and old ones give up after 10 min: longer silence means that nobody is there.
 SILENCE = 660.0
-_BROKEN = (httpx.TransportError, httpx.StreamError, httpx.DecodingError)
 
 
 class _Stream:
@@ -110,7 +109,7 @@ class Stream(_Stream):
             if not self._client.drive(self._opening(), stream_last=True):
                 cast(httpx.Response, self._response).read()
                 raise self._verdict()
-        except (*_BROKEN, LettaNbError) as problem:
+        except (*sse.BROKEN, LettaNbError) as problem:
             self.close()
             raise self._refused(problem) from None
         return self
@@ -120,13 +119,13 @@ class Stream(_Stream):
 
     def _read(self) -> Iterator[events.AnyEvent]:
         assert self._response is not None, "a stream is entered first: with client.stream(...) as stream"
-        problem: list[Exception] = []
-        for message in sse.decode(_until_broken(self._response.iter_bytes(), problem)):
+        body = sse.body_of(self._response)
+        for message in sse.decode(body):
             event = self._take(message)
             yield event
             if isinstance(event, events.Done):
                 return
-        self._over(problem[0] if problem else None)
+        self._over(body.problem)
 
     def close(self) -> None:
         """Close the connection. The run may go on at the server."""
@@ -153,7 +152,7 @@ class AsyncStream(_Stream):
             if not await self._client.drive(self._opening(), stream_last=True):
                 await cast(httpx.Response, self._response).aread()
                 raise self._verdict()
-        except (*_BROKEN, LettaNbError) as problem:
+        except (*sse.BROKEN, LettaNbError) as problem:
             await self.aclose()
             raise self._refused(problem) from None
         return self
@@ -163,13 +162,13 @@ class AsyncStream(_Stream):
 
     async def _read(self) -> AsyncIterator[events.AnyEvent]:
         assert self._response is not None, "a stream is entered first: async with client.stream(...) as stream"
-        problem: list[Exception] = []
-        async for message in sse.adecode(_auntil_broken(self._response.aiter_bytes(), problem)):
+        body = sse.body_of(self._response)
+        async for message in sse.adecode(body):
             event = self._take(message)
             yield event
             if isinstance(event, events.Done):
                 return
-        self._over(problem[0] if problem else None)
+        self._over(body.problem)
 
     async def aclose(self) -> None:
         """Close the connection. The run may go on at the server."""
@@ -261,7 +260,7 @@ class Client(_Settings):
     def _call(self, flow: Flow, deadline: float | None = None) -> Any:
         try:
             return self.drive(flow, deadline=deadline)
-        except _BROKEN as problem:
+        except sse.BROKEN as problem:
             raise protocol.unreachable(self.flows.base_url, problem) from None
 
     def health(self) -> dict[str, Any]:
@@ -281,7 +280,7 @@ class Client(_Settings):
         return self._call(self.flows.cancel(self._call(self.flows.agent_id(agent)), run_id))
 
     def complete(self, run: Run, timeout: float | None = None) -> list[Change]:
-        """Join what the stream leaves out and the server can tell: tokens and times of each step, within `timeout` s."""
+        """Join what the stream leaves out and the server can tell, within `timeout` s: tokens and times of each step."""
         if run.run_id is None or not run.steps:
             return []
         return run.join_server_steps(self._call(self.flows.step_rows(run.run_id), _deadline(timeout)), run.ended_at)
@@ -332,7 +331,7 @@ class AsyncClient(_Settings):
     async def _call(self, flow: Flow, deadline: float | None = None) -> Any:
         try:
             return await self.drive(flow, deadline=deadline)
-        except _BROKEN as problem:
+        except sse.BROKEN as problem:
             raise protocol.unreachable(self.flows.base_url, problem) from None
 
     async def health(self) -> dict[str, Any]:
@@ -352,7 +351,7 @@ class AsyncClient(_Settings):
         return await self._call(self.flows.cancel(await self._call(self.flows.agent_id(agent)), run_id))
 
     async def complete(self, run: Run, timeout: float | None = None) -> list[Change]:
-        """Join what the stream leaves out and the server can tell: tokens and times of each step, within `timeout` s."""
+        """Join what the stream leaves out and the server can tell, within `timeout` s: tokens and times of each step."""
         if run.run_id is None or not run.steps:
             return []
         rows = await self._call(self.flows.step_rows(run.run_id), _deadline(timeout))
@@ -385,19 +384,3 @@ def _hurry(request: httpx.Request, deadline: float | None) -> None:
 
 def _is_stream(response: httpx.Response) -> bool:
     return response.headers.get("content-type", "").partition(";")[0].strip().lower() == "text/event-stream"
-
-
-def _until_broken(chunks: Iterator[bytes], problem: list[Exception]) -> Iterator[bytes]:
-    """Chunks until the connection ends, however it does: what had arrived is still decoded."""
-    try:
-        yield from chunks
-    except _BROKEN as error:
-        problem.append(error)
-
-
-async def _auntil_broken(chunks: AsyncIterator[bytes], problem: list[Exception]) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in chunks:
-            yield chunk
-    except _BROKEN as error:
-        problem.append(error)

@@ -3,7 +3,7 @@
 `x` is a Run, several Runs, a path or a pattern of paths. Same columns, same order, same nullable dtypes, whatever is in
 it; NA is "not reported", never 0. Ids are in every table, so that tables merge, with `validate="one_to_many"`:
 `run_id` (the Run's `uid` where the server sends no run id) and `step_index` always, `step_id` where the server has one.
-Raises InputError for two runs of one id, and for what is no run.
+Raises InputError for two runs of one id, a pattern without a match, and what is no run.
 """
 
 from __future__ import annotations
@@ -86,6 +86,8 @@ def _runs(x: Any) -> Iterator[Run]:
         yield x
     elif isinstance(x, str | Path):
         loaded = record.load(x)
+        if loaded == []:
+            raise InputError(f"No file matches {x}.")
         yield from loaded if isinstance(loaded, list) else [loaded]
     elif isinstance(x, Iterable):
         for one in cast("Iterable[Any]", x):

@@ -88,7 +88,7 @@ def stopped_at(run: Run) -> int | None:
 
 
 def spans(run: Run, stop: int | None) -> tuple[list[int], list[int]]:
-    """Starts and ends of the steps, ns: from the end of the step before to its own last event; the last one to `stop`."""
+    """Starts and ends of the steps, ns: from the end of the one before to its last event, of the last to `stop`."""
     ends = [step.last_at or 0 for step in run.steps]
     if ends and stop is not None and not settled(run):
         ends[-1] = max(ends[-1], stop)

@@ -14,6 +14,8 @@ from httpx_sse import EventSource
 
 _HEADERS = {"content-type": "text/event-stream; charset=utf-8"}
 _BOM = b"\xef\xbb\xbf"
+# every way in which a connection can end in the middle
+BROKEN = (httpx.TransportError, httpx.StreamError, httpx.DecodingError)
 
 
 class Message(NamedTuple):
@@ -24,28 +26,49 @@ class Message(NamedTuple):
     torn: bool = False
 
 
-class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """Chunks as an httpx body that says when they are over, then ends the last message for the decoder."""
+class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """Bytes of an event stream that end well for the decoder, however the connection ended: `problem` says how."""
 
     def __init__(self, chunks: Iterable[bytes] | AsyncIterable[bytes]) -> None:
         self.chunks = chunks
         self.over = False
+        self.problem: Exception | None = None
         self._start: bytes | None = b""
         self._last = b""
 
     def __iter__(self) -> Iterator[bytes]:
         assert isinstance(self.chunks, Iterable)
-        for chunk in self.chunks:
-            yield self._without_bom(chunk)
+        try:
+            for chunk in self.chunks:
+                yield self._without_bom(chunk)
+        except BROKEN as problem:
+            self.problem = problem
         yield self._last_line()
         yield self._end()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         assert isinstance(self.chunks, AsyncIterable)
-        async for chunk in self.chunks:
-            yield self._without_bom(chunk)
+        try:
+            async for chunk in self.chunks:
+                yield self._without_bom(chunk)
+        except BROKEN as problem:
+            self.problem = problem
         yield self._last_line()
         yield self._end()
+
+    def close(self) -> None:
+        """Close what the bytes come from."""
+        if isinstance(self.chunks, httpx.SyncByteStream):
+            self.chunks.close()
+
+    async def aclose(self) -> None:
+        """`close`, awaited."""
+        if isinstance(self.chunks, httpx.AsyncByteStream):
+            await self.chunks.aclose()
+
+    def response(self) -> httpx.Response:
+        """The bytes as a response that httpx-sse can read."""
+        return httpx.Response(200, headers=_HEADERS, stream=self)
 
     def _without_bom(self, chunk: bytes) -> bytes:
         if chunk:
@@ -67,20 +90,29 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         return (self._start or b"") + b"\n\n"
 
 
-def decode(chunks: Iterable[bytes]) -> Iterator[Message]:
+def body_of(response: httpx.Response) -> Body:
+    """The unread body of a response; with it, `response.read()` and the like still work."""
+    if "content-encoding" in response.headers:  # a proxy's: unpacked by httpx, one layer more
+        return Body(response.aiter_bytes() if isinstance(response.stream, httpx.AsyncByteStream) else response.iter_bytes())
+    return Body(response.stream)
+
+
+def decode(chunks: Iterable[bytes] | Body) -> Iterator[Message]:
     """Messages of a body, each as soon as its last byte is there; a message without data is not one."""
-    body = _Body(chunks)
-    for sse in EventSource(httpx.Response(200, headers=_HEADERS, stream=body)).iter_sse():
-        if sse.data:
-            yield Message("" if sse.event == "message" else sse.event, sse.data, body.over)
+    body = chunks if isinstance(chunks, Body) else Body(chunks)
+    for sse in EventSource(body.response()).iter_sse():
+        if data := sse.data:
+            event = sse.event
+            yield Message("" if event == "message" else event, data, body.over)
 
 
-async def adecode(chunks: AsyncIterable[bytes]) -> AsyncIterator[Message]:
+async def adecode(chunks: AsyncIterable[bytes] | Body) -> AsyncIterator[Message]:
     """`decode` for an asynchronous body."""
-    body = _Body(chunks)
-    async for sse in EventSource(httpx.Response(200, headers=_HEADERS, stream=body)).aiter_sse():
-        if sse.data:
-            yield Message("" if sse.event == "message" else sse.event, sse.data, body.over)
+    body = chunks if isinstance(chunks, Body) else Body(chunks)
+    async for sse in EventSource(body.response()).aiter_sse():
+        if data := sse.data:
+            event = sse.event
+            yield Message("" if event == "message" else event, data, body.over)
 
 
 def encode(payload: dict[str, Any] | str, event: str | None = None) -> bytes:

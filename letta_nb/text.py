@@ -28,7 +28,7 @@ _MARKS: dict[phases.PhaseKind, str] = {
 _HANG = 12
 _TIME = 10  # the column of times at the right, with the space before it
 _LANES = 40
-_LINES = 40
+LINES = 40
 _COLUMNS = 68
 
 
@@ -39,7 +39,7 @@ class Line(NamedTuple):
     style: str = ""
 
 
-def transcript(run: Run, *, width: int = 80, plain: bool = False, lines: int | None = _LINES) -> str:
+def transcript(run: Run, *, width: int = 80, plain: bool = False, lines: int | None = LINES) -> str:
     """The whole run as text of `width` columns.
 
     `plain`: no time, no count of tokens and no id, so that it is the same on each run. `lines`: how many of one text
@@ -48,7 +48,7 @@ def transcript(run: Run, *, width: int = 80, plain: bool = False, lines: int | N
     return "\n".join(line.text for line in _transcript(run, width, plain, lines))
 
 
-def show(run: Run, *, width: int = 80, lines: int | None = _LINES) -> None:
+def show(run: Run, *, width: int = 80, lines: int | None = LINES) -> None:
     """Print the transcript; dim, bold and red where `rich` is installed and stdout is a terminal."""
     if not sys.stdout.isatty() or importlib.util.find_spec("rich") is None:
         print(transcript(run, width=width, lines=lines))
@@ -81,9 +81,9 @@ def _lanes(fall: phases.Waterfall, cells: int | None, width: int) -> list[str]:
         f"{figures.time(lane.end - lane.start) if lane.first else '':>{_TIME}}".rstrip()
         for lane, label in zip(fall.lanes, labels, strict=True)
     ]
-    if len(lines) > _LANES:
+    if len(lines) > _LANES + 1:
         half = _LANES // 2
-        lines[half:-half] = [f"    … {len(lines) - 2 * half} more lanes"]
+        lines[half:-half] = [f"    … {figures.plural(len(lines) - 2 * half, 'lane')} more"]
     return lines
 
 
@@ -135,10 +135,12 @@ def _head(run: Run, width: int, plain: bool) -> Iterator[Line]:
     facts = ["letta", words.STATUS[run.status].lower()]
     facts += [f"{figures.plural(failed, 'tool')} failed"] * bool(failed) + [agent, run.model or ""]
     bad = run.status in ("failed", "interrupted")
-    yield Line(words.clean("  ".join(filter(None, facts))), "bold red" if bad else "bold")
+    style = "bold red" if bad else "bold"
+    yield from (Line(line, style) for line in _hang("", words.clean("  ".join(filter(None, facts))), width, 0))
     if not plain:
         time = [] if run.ended_at is None else [figures.time(run.ended_at)]
-        yield Line("  ".join([*time, figures.plural(len(run.steps), "step"), *words.tokens(run)]))
+        told = "  ".join([*time, figures.plural(len(run.steps), "step"), *words.tokens(run)])
+        yield from (Line(line) for line in _hang("", told, width, 0))
     verdict = words.verdict(run, plain=plain)
     if verdict is not None:
         yield Line("")

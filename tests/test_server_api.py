@@ -159,7 +159,7 @@ def test_messages_default_to_newest_first_with_whole_replies(wire: Wire, chatty:
 def test_pages_concatenate_to_the_whole_list(wire: Wire, chatty: str, limit: int, order: str, cursor: str) -> None:
     path = f"/v1/agents/{chatty}/messages"
     whole = wire.get(path, order=order)
-    assert len(whole) == 22
+    assert len(whole) == 24
     collected: list[Any] = []
     position = {} if cursor == "after" else {"before": whole[-1]["id"]}
     tail = [] if cursor == "after" else [event for event in whole if event["id"] == whole[-1]["id"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from letta_nb.server.partial_json import StringField, string_field
 
-TEXT = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(['"', "\\", "\\u00e9", "🤔", "\u2028", "{}[]:,"])
+TEXT = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
+    ['"', "\\", "\\u00e9", "🤔", "\u2028", "{}[]:,"]
+)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT | st.just("message"), inner, max_size=3),
@@ -22,7 +25,7 @@ VALUES = st.recursive(
 def fed(text: str, cuts: list[int], key: str = "message") -> tuple[bool, str]:
     field = StringField(key)
     edges = [0, *sorted(cuts), len(text)]
-    out = "".join(field.feed(text[a:b]) for a, b in zip(edges, edges[1:], strict=False))
+    out = "".join(field.feed(text[a:b]) for a, b in pairwise(edges))
     return field.found, out
 
 

@@ -10,11 +10,13 @@ import pytest
 from letta_client import Letta
 from letta_client.types.agents import Message, Run
 from letta_client.types.agents.letta_streaming_response import LettaStreamingResponse
-from letta_client.types.runs import *  # noqa: F403
 from pydantic import TypeAdapter
 from server_play import Wire, playing
 
 from letta_nb.server import serve
+
+# the SDK marks the endpoint as deprecated
+pytestmark = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
 
 
 def add(a: float, b: float) -> float:
@@ -51,7 +53,7 @@ def test_it_creates_streams_and_lists(letta: tuple[Letta, Wire]) -> None:
             assistant_message_tool_kwarg="message",
             include_pings=True,
         )
-        said = [event for event in stream]
+        said = list(stream)
         text = "".join(str(event.content) for event in said if event.message_type == "assistant_message")
         assert text == "It is 3."
         assert [said[0].message_type, said[-2].message_type, said[-1].message_type] == [

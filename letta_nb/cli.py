@@ -1,0 +1,195 @@
+"""`letta-nb`: the demo, the embedded server, a run in the terminal, runs as tables. A thin shell over the Python calls.
+
+Exit codes: 0 done, 2 could not do it (one line on stderr says why), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+from letta_nb._version import __version__
+from letta_nb.errors import ConfigurationError, InputError, LettaNbError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NOTEBOOK = "01_first_run.ipynb"
+_EXAMPLES = """\
+examples:
+  letta-nb demo                                   open JupyterLab on a first notebook; no key, no server needed
+  letta-nb serve --port 8283                      agents on the Letta endpoint, for any client
+  letta-nb show run.jsonl                         a saved run (or a recorded .sse) in the terminal
+  letta-nb frames 'runs/*.jsonl' --grain tools    every tool call as CSV
+  letta-nb frames runs/*.jsonl --grain steps --format parquet -o steps.parquet
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # the reader (`| head`) has enough; what Python would flush at its end must not fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (LettaNbError, OSError) as error:
+        print(f"letta-nb: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="letta-nb",
+        description="See a Letta agent think, keep the run, analyse it.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"letta-nb {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="open JupyterLab on a copy of the first notebook")
+    demo.add_argument("--dir", default="letta-nb-demo", help="the folder of the copy (default: letta-nb-demo)")
+    demo.add_argument("--no-browser", action="store_true", help="only print the address")
+    demo.add_argument("--port", type=int, help="JupyterLab's port")
+    demo.set_defaults(run=_demo)
+
+    serve = commands.add_parser("serve", help="run the embedded agent server until Ctrl-C")
+    serve.add_argument("--host", default="127.0.0.1", help="where to listen; anything but loopback needs --password")
+    serve.add_argument("--port", type=int, default=8283, help="default: 8283, as Letta; 0 takes a free one")
+    serve.add_argument("--model", help='a pydantic-ai model such as "openai:gpt-5", or "smollm2" (default: a script)')
+    serve.add_argument("--base-url", help="an OpenAI-compatible server that has the model")
+    serve.add_argument("--password", help="what clients must send (default: $LETTA_SERVER_PASSWORD)")
+    serve.add_argument("--database", help="a SQLite file that keeps agents, messages and runs (default: in memory)")
+    serve.set_defaults(run=_serve)
+
+    show = commands.add_parser("show", help="print a saved run as text")
+    show.add_argument("files", nargs="+", metavar="FILE", help="a run file, a recorded .sse, or a quoted pattern")
+    show.add_argument("--full", action="store_true", help="long texts whole")
+    show.add_argument("--plain", action="store_true", help="without times, token counts and ids: the same on each run")
+    show.add_argument("--width", type=int, default=80, help="columns (default: 80)")
+    show.set_defaults(run=_show)
+
+    frames = commands.add_parser("frames", help="runs as a table")
+    frames.add_argument("files", nargs="+", metavar="FILE", help="run files, recorded .sse files, or quoted patterns")
+    frames.add_argument("--format", choices=("csv", "parquet", "json"), default="csv", help="default: csv")
+    frames.add_argument("--grain", choices=_grains(), default="runs", help="what a row is (default: runs)")
+    frames.add_argument("-o", "--output", metavar="OUT", help="the file to write (default: stdout)")
+    frames.set_defaults(run=_frames)
+    return parser
+
+
+def _grains() -> tuple[str, ...]:
+    from letta_nb.columns import Grain
+
+    return get_args(Grain)
+
+
+# -- the commands ------------------------------------------------------------------------------------------------------
+
+
+def _demo(options: argparse.Namespace) -> None:
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise ConfigurationError("The demo opens JupyterLab, which is not installed: pip install jupyterlab")
+    folder = Path(options.dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = folder / _NOTEBOOK
+    if copy.exists():
+        print(f"letta-nb: {copy} is there already; opening it as it is.")
+    else:
+        shutil.copyfile(_first_notebook(), copy)
+    command = [sys.executable, "-m", "jupyterlab", str(copy)]
+    command += ["--no-browser"] if options.no_browser else []
+    command += [f"--port={options.port}"] if options.port is not None else []
+    code = subprocess.call(command)
+    if code:
+        raise ConfigurationError(f"JupyterLab ended with exit code {code}.")
+
+
+def _first_notebook() -> Path:
+    """In an installed package the notebook is package data; in a checkout it is in `notebooks/`."""
+    package = Path(__file__).parent
+    for folder in (package / "notebooks", package.parent / "notebooks"):
+        if (folder / _NOTEBOOK).exists():
+            return folder / _NOTEBOOK
+    raise ConfigurationError(f"{_NOTEBOOK} is not in this installation.")
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from letta_nb.server import serve
+
+    password = options.password or os.environ.get("LETTA_SERVER_PASSWORD")
+    server = serve(
+        host=options.host,
+        port=options.port,
+        model=options.model,
+        base_url=options.base_url,
+        database=options.database,
+        password=password,
+    )
+    with server:
+        key = ", api_key=PASSWORD" if password else ""
+        print(f"Serving on {server.url}   Ctrl-C stops it.", flush=True)
+        print(f'  in Python:    letta_nb.connect("{server.url}"{key})')
+        print(f"  in a shell:   export LETTA_BASE_URL={server.url}" + " LETTA_API_KEY=PASSWORD" * bool(password))
+        if options.model is None:
+            print("  The agent's model is a script, not a language model; --model names a real one.")
+        sys.stdout.flush()
+        server.wait()
+
+
+def _show(options: argparse.Namespace) -> None:
+    from letta_nb import record, text
+    from letta_nb.run import Run
+
+    lines = None if options.full else text.LINES
+    for number, name in enumerate(options.files):
+        loaded = record.load(name)
+        if loaded == []:
+            raise InputError(f"No file matches {name}.")
+        for index, run in enumerate([loaded] if isinstance(loaded, Run) else loaded):
+            if number or index:
+                print("\n")
+            if options.plain:
+                print(text.transcript(run, width=options.width, plain=True, lines=lines))
+            else:
+                text.show(run, width=options.width, lines=lines)
+
+
+def _frames(options: argparse.Namespace) -> None:
+    from letta_nb import frames
+
+    if options.format == "parquet":
+        if importlib.util.find_spec("pyarrow") is None:
+            raise ConfigurationError("Parquet needs pyarrow: pip install pyarrow")
+        if options.output is None and sys.stdout.isatty():
+            raise InputError("Parquet is not text: name a file with -o.")
+    table = frames.frame(options.grain, options.files)
+    _write(table, options.format, options.output)
+
+
+def _write(table: pd.DataFrame, kind: str, output: str | None) -> None:
+    if kind == "parquet":
+        table.to_parquet(output or cast("Any", sys.stdout.buffer), index=False)
+        return
+    if kind == "json":
+        body = table.to_json(orient="records", date_format="iso", date_unit="ns", force_ascii=False)
+        content = f"{body}\n"
+    else:
+        content = table.to_csv(index=False)
+    if output is None:
+        sys.stdout.write(content)
+    else:
+        # no translation of line ends: a CSV cell may hold its own
+        Path(output).write_text(content, encoding="utf-8", newline="")

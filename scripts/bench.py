@@ -1,0 +1,199 @@
+"""`make bench`: the figures to reach, against letta-client on the same bytes, all on this machine in this run.
+
+Each figure is the best of several processes, because a machine's other work only ever adds time.
+`--quick` measures less; `--json FILE` keeps the figures; `--only WORD` takes the rows that contain it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent.parent / "tests/benchmarks"
+Figures = dict[str, float]
+
+
+@dataclass
+class Row:
+    """A figure to reach. `good` says which way is better."""
+
+    what: str
+    measure: Callable[[Bench], float]
+    least: float | None
+    stretch: float | None = None
+    unit: str = "x"
+    more_is_better: bool = True
+
+    def reached(self, value: float, target: float) -> bool:
+        return value >= target if self.more_is_better else value <= target
+
+    def verdict(self, value: float) -> str:
+        if self.least is None:
+            return ""
+        if self.stretch is not None and self.reached(value, self.stretch):
+            return "stretch"
+        return "yes" if self.reached(value, self.least) else "NO"
+
+
+class Bench:
+    """Measurements, each taken once and then known."""
+
+    def __init__(self, url: str, scale: float, repeat: int) -> None:
+        self.url, self.scale, self.repeat = url, scale, repeat
+        self.known: dict[str, Figures] = {}
+
+    def best(self, name: str, number: int, repeat: int | None = None) -> Figures:
+        """The cheapest of several processes."""
+        key = f"{name} {number}"
+        if key not in self.known:
+            print(f"    {key} ...", end="", file=sys.stderr, flush=True)
+            runs = [self.once(name, number) for _ in range(repeat or self.repeat)]
+            self.known[key] = min(runs, key=lambda figures: figures["cpu_s"])
+            print(f" {self.known[key]['cpu_s']:.2f} s", file=sys.stderr, flush=True)
+        return self.known[key]
+
+    def once(self, name: str, number: int) -> Figures:
+        command = [sys.executable, str(HERE / "measures.py"), name, str(number), self.url]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{name} {number} failed:\n{done.stderr[-2000:]}")
+        return json.loads(done.stdout)
+
+    def ratio(self, theirs: str, ours: str) -> float:
+        return self.best(theirs, self.many)["us_per_event"] / self.best(ours, self.many)["us_per_event"]
+
+    @cached_property
+    def many(self) -> int:
+        return int(100_000 * self.scale)
+
+    @cached_property
+    def million(self) -> int:
+        return int(1_000_000 * self.scale)
+
+    @cached_property
+    def empty(self) -> float:
+        return self.import_s("pass")
+
+    def import_s(self, code: str) -> float:
+        """CPU seconds of a fresh interpreter that runs `code`."""
+        key = f"import {code}"
+        if key not in self.known:
+            self.known[key] = {"cpu_s": min(_child_cpu(code) for _ in range(4 + self.repeat))}
+        return self.known[key]["cpu_s"]
+
+    def imports(self, ours: str, theirs: str) -> float:
+        return (self.import_s(ours) - self.empty) / (self.import_s(theirs) - self.empty)
+
+
+def _child_cpu(code: str) -> float:
+    before = os.times()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def _growth(bench: Bench, name: str) -> float:
+    return bench.best(name, bench.million, 1)["grown_mb"]
+
+
+BIG = 10_000_000
+ROWS = [
+    Row("typed events per CPU-second, against letta-client", lambda b: b.ratio("official", "typed"), 2.8, 6.5),
+    Row("typed + fold + record, against letta-client's decode", lambda b: b.ratio("official", "pipeline"), 2.4, 5),
+    Row(
+        "CPU per event, 1M events over 10k",
+        lambda b: b.best("pipeline", b.million, 1)["us_per_event"] / b.best("pipeline", b.million // 100)["us_per_event"],
+        1.15,
+        more_is_better=False,
+    ),
+    Row("one 10 MB event in 4 kB chunks", lambda b: b.best("big_ours", BIG)["cpu_s"], 0.15, unit=" s", more_is_better=False),
+    Row(
+        "one 10 MB event, against letta-client",
+        lambda b: b.best("big_official", BIG, 1)["cpu_s"] / b.best("big_ours", BIG)["cpu_s"],
+        50,
+    ),
+    Row("memory grown, 1M events, unrecorded", lambda b: _growth(b, "unrecorded"), 5, unit=" MB", more_is_better=False),
+    Row("memory grown, 1M events, recorded", lambda b: _growth(b, "pipeline"), 100, unit=" MB", more_is_better=False),
+    Row("bytes to the page, 20,000 tokens, over the text", lambda b: b.best("page_bytes", 20_000, 1)["ratio"], 2, more_is_better=False),
+    Row("100k step rows to a DataFrame, rows per CPU-second", lambda b: b.best("step_rows", b.many)["rows_per_s"], 1e6, unit="/s"),
+    Row("100k step rows, against json_normalize", lambda b: b.best("step_rows", b.many)["ratio"], 5),
+    Row("1M recorded events to steps + tools, per CPU-second", lambda b: b.best("recorded_frames", b.million, 1)["events_per_s"], 3e5, unit="/s"),
+    Row("1M recorded events to steps + tools, memory grown", lambda b: b.best("recorded_frames", b.million, 1)["grown_mb"], 250, unit=" MB", more_is_better=False),
+    Row("`import letta_nb`, over `import letta_client`", lambda b: b.imports("import letta_nb", "import letta_client"), 0.7, 0.5, more_is_better=False),
+    Row(
+        "a first Client, over letta-client's",
+        lambda b: b.imports(
+            "import letta_nb; letta_nb.Client('http://127.0.0.1:1')",
+            "import letta_client; letta_client.Letta(base_url='http://127.0.0.1:1', api_key='x').agents.messages",
+        ),
+        None,
+        more_is_better=False,
+    ),
+]  # fmt: skip
+
+
+@contextmanager
+def loopback() -> Iterator[str]:
+    """The server that is read from, in its own process."""
+    with subprocess.Popen([sys.executable, str(HERE / "loopback.py")], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+def shown(value: float | None, unit: str) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}{unit}" if value >= 1000 else f"{value:.3g}{unit}"
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    heads = ["figure", "measured", "at least", "stretch", "reached"]
+    cells = [heads] + [
+        [row["what"], *(shown(row[key], row["unit"]) for key in ("value", "least", "stretch")), row["reached"]] for row in rows
+    ]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(heads))]
+    lines = ["  ".join(f"{cell:<{w}}" if i == 0 else f"{cell:>{w}}" for i, (cell, w) in enumerate(zip(line, widths, strict=True))) for line in cells]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the events, each once")
+    parser.add_argument("--scale", type=float, help="share of the events (1 unless --quick)")
+    parser.add_argument("--only", metavar="WORD", default="")
+    parser.add_argument("--json", metavar="FILE", type=Path)
+    options = parser.parse_args()
+    scale = options.scale or (0.1 if options.quick else 1.0)
+    start = time.monotonic()
+    with loopback() as url:
+        bench = Bench(url, scale, 1 if options.quick else 3)
+        rows = []
+        for row in ROWS:
+            if options.only in row.what:
+                value = row.measure(bench)
+                facts = {"what": row.what, "value": value, "least": row.least, "stretch": row.stretch, "unit": row.unit}
+                rows.append({**facts, "reached": row.verdict(value)})
+    where = f"Python {platform.python_version()}, letta-client {version('letta-client')}, {os.cpu_count()} cores"
+    print(f"\n{where}, {scale:g} of the events, {time.monotonic() - start:.0f} s\n\n{table(rows)}")
+    if options.json:
+        options.json.write_text(json.dumps({"where": where, "scale": scale, "rows": rows, "measured": bench.known}, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

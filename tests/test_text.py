@@ -1,0 +1,288 @@
+"""A run as text: exact for real recordings, the same on each run where it is plain, and harmless to a terminal."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from recordings import ALL_STREAMS, EXPECTED, FIXTURES, Expected
+from test_phases import RUNS, load
+
+from letta_nb import figures, phases, record, text, words
+from letta_nb.entries import ToolCallEntry
+from letta_nb.run import Run
+
+MULTI = """\
+letta  completed  letta_v1_agent  gpt-4o-mini
+12.3 s  4 steps  7,950 in (512 cached)  54 out (22 reasoning)
+
+1   get_weather  ·━━━━━━━━━━━━━━━╌                                        3.76 s
+2   roll_die                     ·━━━━━━━━━━━━━━                          3.36 s
+3   slow_lookup                                ·━━━━━━━━━━━━━━━━━━━━━╌    4.94 s
+4   answer                                                           ╌    187 ms
+
+    tools 11.4 s (93%), waiting 372 ms, unattributed 220 ms
+
+    you     SCN:multi please
+
+1   think   Step one: look up the weather.                                3.76 s
+    call    get_weather {"city": "Paris"}
+    return  {"city": "Paris", "temp_c": 21}
+    stdout  looking up Paris
+
+2   think   Step two: roll a die.                                         3.36 s
+    answer  Now rolling a die.
+    call    roll_die {"sides": 20}
+    return  4
+
+3   think   Step three: slow lookup.                                      4.94 s
+    call    slow_lookup {"key": "alpha", "seconds": 1.5}
+    return  value of alpha
+
+4   think   I have all I need.                                            187 ms
+    answer  Done: weather, die and lookup complete.
+
+end_turn"""
+
+INTERRUPTED = """\
+letta  interrupted  letta_v1_agent
+9.51 s  3 steps
+
+    The connection closed after 9.51 s, before the run ended. The agent may
+    still be running on the server.
+
+1   get_weather  ·━━━━━━━━━━━━━━━━━━━━━━━━━━━                             4.96 s
+2   roll_die                                ━━━━━━━━━━━━━━━━━━━━━━━━─     4.41 s
+3   slow_lookup                                                     ·─    151 ms
+
+    tools 8.88 s (93%), waiting 399 ms
+
+    you     SCN:multi please
+
+1   think   Step one: look up the weather.                                4.96 s
+    call    get_weather {"city": "Paris"}
+    return  {"city": "Paris", "temp_c": 21}
+    stdout  looking up Paris
+
+2   think   Step two: roll a die.                                         4.41 s
+    answer  Now rolling a die.
+    call    roll_die {"sides": 20}
+    return  4
+
+3   think   Step three: slow lookup.                                      151 ms
+    call    slow_lookup {"key": "alpha", "seconds
+            Cut off here. The text above is as received and is not complete
+            JSON."""
+
+TOOL_ERROR_PLAIN = """\
+letta  completed  1 tool failed  letta_v1_agent
+
+    you     SCN:badargs please
+
+1   think   Malformed.
+    call    get_weather {"city": "Par
+    error   TypeError: get_weather() missing 1 required positional argument:
+            'city'
+"""
+
+APPROVAL_PLAIN = """\
+letta  waiting for approval  appr1
+
+    1 call waits for your answer.
+
+    you     SCN:approve2 please
+
+1   think   Two calls, one needs approval.
+    call    get_weather {"city": "Rome"}
+    call    danger {"target": "/tmp/y"}
+            needs your approval
+
+requires_approval"""
+
+FAILED_PLAIN = """\
+letta  failed  letta_v1_agent
+
+    The run failed in step 1: llm_api_error. What arrived is kept below.
+    INTERNAL_SERVER_ERROR: Connection error during OpenAI streaming: peer closed
+    connection without sending complete message body (incomplete chunked read)
+
+    you     SCN:disc please
+
+1   think   I will vanish mid stream
+    answer  This message will be cut off in …
+
+llm_api_error"""
+
+
+def test_a_run_with_the_servers_figures() -> None:
+    assert text.transcript(RUNS["multi2_tok_server"]) == MULTI
+
+
+def test_an_interrupted_run() -> None:
+    assert text.transcript(RUNS["interrupted"]) == INTERRUPTED
+
+
+def test_plain_texts() -> None:
+    approval = load("0.16.8/v1_approve_parallel_step_1request")
+    assert text.transcript(approval, plain=True) == APPROVAL_PLAIN
+    assert text.transcript(load("0.16.8/v1_disc_tok"), plain=True) == FAILED_PLAIN
+    assert text.transcript(load("0.16.8/v1_badargs_tok"), plain=True).startswith(TOOL_ERROR_PLAIN)
+
+
+def test_the_error_stands_before_what_the_tool_printed() -> None:
+    lines = text.transcript(load("0.16.8/v1_toolerr_tok"), plain=True).splitlines()
+    named = [line[4:12].strip() for line in lines[1:] if line[4:12].strip()]
+    assert named[:6] == ["you", "think", "call", "error", "stdout", "stderr"]
+    assert '    error   ValueError: scripted tool failure: test "quotes" & unicode é' in lines
+
+
+def test_steps_that_come_whole_say_so() -> None:
+    shown = " ".join(text.transcript(load("0.16.8/v1_multi_step")).split())
+    assert "waiting 14.6 s (100%), unattributed 16 ms, this server sent the step whole: no token times" in shown
+
+
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda expected: expected.name)
+def test_every_text_is_there(expected: Expected) -> None:
+    run = record.load_one(expected.path)
+    shown = "".join(text.transcript(run, plain=True, lines=None).split())
+    for entry in run.entries:
+        assert "".join(words.clean(entry.text).split()) in shown
+        if isinstance(entry, ToolCallEntry):
+            assert "".join(words.unwrapped(entry.result or "").split()) in shown
+
+
+@pytest.mark.parametrize("path", ALL_STREAMS, ids=lambda path: path.stem)
+def test_plain_is_the_same_for_each_load_and_has_no_id(path: Path) -> None:
+    plain = text.transcript(record.load_one(path), plain=True)
+    assert plain == text.transcript(record.load_one(path), plain=True)
+    assert "message-" not in plain
+    assert "run-" not in plain
+    assert all(len(line) <= 80 for line in plain.splitlines() if line.isascii())
+
+
+def test_plain_does_not_tell_when_the_recording_was_made(tmp_path: Path) -> None:
+    timed = FIXTURES / "0.16.8/v1_hello_tok.sse"
+    (tmp_path / "untimed.sse").write_bytes(timed.read_bytes())
+    untimed = text.transcript(record.load_one(tmp_path / "untimed.sse"), plain=True)
+    assert " ms" not in untimed
+    # without its sidecar a recording lacks the prompt and the agent's name, and nothing else
+    assert untimed.splitlines()[-4:] == text.transcript(record.load_one(timed), plain=True).splitlines()[-4:]
+
+
+def test_width_and_length_are_kept_and_what_is_left_out_is_said() -> None:
+    run = load("0.16.8/v1_long_step")
+    short = text.transcript(run)
+    assert "more, in run.entries[2].text" in short.replace("\n            ", " ")
+    assert len(short.splitlines()) < 60
+    assert all(len(line) <= 60 for line in text.transcript(run, width=60, lines=None).splitlines())
+
+
+def test_hostile_text_does_nothing_to_a_terminal() -> None:
+    run = Run({"messages": [{"role": "user", "content": "\x1b]0;owned\x07 \x1b[2J\r gone \x9b31m \u202edlrow"}]})
+    run.stop_reason = "\x1b[31mend"
+    for plain in (True, False):
+        shown = text.transcript(run, plain=plain)
+        assert not set(shown) & {"\x1b", "\x07", "\r", "\x9b", "\u202e"}
+        assert "␛]0;owned␇" in shown
+
+
+@given(st.text(max_size=300), st.integers(10, 90))
+def test_wrapping_loses_nothing_but_spaces_at_breaks(source: str, width: int) -> None:
+    source = source.replace("\n", " ")
+    lines = text._hang("", source, width, 0)  # pyright: ignore[reportPrivateUsage]
+    assert "".join(lines).replace(" ", "") == source.replace(" ", "")
+    assert all(text._width(line) <= max(width, 20) for line in lines)  # pyright: ignore[reportPrivateUsage]
+
+
+def test_wide_characters_take_two_columns() -> None:
+    lines = text.transcript(load("0.16.8/v1_unicode_tok")).splitlines()
+    (first,) = [line for line in lines if line.startswith("1   think")]
+    assert text._width(first) == 80  # pyright: ignore[reportPrivateUsage]
+
+
+def test_show_prints_plainly_when_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    text.show(RUNS["multi2_tok_server"])
+    assert capsys.readouterr().out == MULTI + "\n"
+
+
+def test_show_uses_dim_bold_and_red_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    text.show(load("0.16.8/v1_toolerr_tok"))
+    out = capsys.readouterr().out
+    assert "\x1b[1;31m    error   ValueError" in out
+    assert "\x1b[2m1   think   Try the failing tool." in out
+    assert "\x1b[1m    answer  The tool failed, sorry." in out
+
+
+def test_many_lanes_are_shortened() -> None:
+    run = load("0.7.16/memgpt_loop_maxsteps3")
+    assert len(text.waterfall(run).splitlines()) == len(run.steps) == 41
+    fall = phases.waterfall(run)
+    lines = text._lanes(phases.Waterfall(fall.end, fall.lanes * 2), None, 80)  # pyright: ignore[reportPrivateUsage]
+    assert (len(lines), lines[20]) == (41, "    … 42 lanes more")
+
+
+# -- figures and words -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ms", "shown"),
+    [
+        (0.4, "0.4 ms"),
+        (0.96, "1 ms"),
+        (317.2, "317 ms"),
+        (999.4, "999 ms"),
+        (999.6, "1.00 s"),
+        (4_609.97, "4.61 s"),
+        (9_994, "9.99 s"),
+        (9_996, "10.0 s"),
+        (16_010, "16.0 s"),
+        (59_949, "59.9 s"),
+        (59_951, "1:00"),
+        (124_000, "2:04"),
+        (3_724_000, "1:02:04"),
+    ],
+)
+def test_times(ms: float, shown: str) -> None:
+    assert figures.time(round(ms * 1e6)) == shown
+
+
+def test_counts_and_sizes() -> None:
+    assert [figures.count(n) for n in (0, 999, 7950, 1_000_000)] == ["0", "999", "7,950", "1,000,000"]
+    assert [figures.plural(n, "step") for n in (0, 1, 2)] == ["0 steps", "1 step", "2 steps"]
+    assert [figures.size(n) for n in (1, 812, 36_200, 1_240_000)] == ["1 character", "812 characters", "36 kB", "1.2 MB"]
+
+
+@pytest.mark.parametrize(
+    ("given_", "line"),
+    [
+        ('{"a":1,"b":[1,2],"c":{}}', '{"a": 1, "b": [1, 2], "c": {}}'),
+        ('{"a":1,"a":2}', '{"a": 1, "a": 2}'),  # two values for one key is what one debugs
+        ('{"n":1.50e400,"s":"\\u00e9\\" , :"}', '{"n": 1.50e400, "s": "\\u00e9\\" , :"}'),
+        ('{"city":"P', '{"city":"P'),
+        ("plain\n  text", "plain text"),
+    ],
+)
+def test_json_is_laid_out_and_not_changed(given_: str, line: str) -> None:
+    assert words.one_line(given_) == line
+
+
+def test_long_json_becomes_a_tree() -> None:
+    source = '{"key":"' + "x" * 70 + '","list":[1,{"deep":[]}],"none":{}}'
+    x = "x" * 70
+    assert words.laid_out(source) == (
+        f'{{\n  "key": "{x}",\n  "list": [\n    1,\n    {{\n      "deep": []\n    }}\n  ],\n  "none": {{}}\n}}'
+    )
+    assert words.laid_out('{"a":1}') == '{"a": 1}'
+
+
+def test_totals_leave_out_what_is_nothing() -> None:
+    run = load("0.7.16/memgpt_mem_tok")
+    assert "0.0 ms" not in text.transcript(run)

@@ -68,10 +68,7 @@ def _embedded() -> Server:
                 f"No Letta server is configured, and the embedded one cannot start: {missing}\n"
                 'To use a server of yours: letta_nb.connect("http://localhost:8283"), or set LETTA_BASE_URL.'
             ) from None
-        print(
-            "letta_nb: no server configured, so the embedded one answers (a scripted demo agent, no language model). "
-            "letta_nb.connect(...) names another."
-        )
+        print("letta_nb: no server configured; the embedded one answers with its demo agent, a script (no language model)")
     return _default.server
 
 

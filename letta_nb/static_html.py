@@ -19,6 +19,7 @@ from letta_nb.run import Run
 _STATIC = Path(__file__).with_name("static")
 _DATA_MAX = 2_000_000
 _TEXT_CAPS = (200_000, 20_000, 2_000)
+_NO_VIEW = "<p><em>This run is too large to keep its interactive view here; run.entries has all of it.</em></p>"
 # nothing may be fetched from a saved page: what the agent wrote must not phone home when someone opens it
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
@@ -28,7 +29,8 @@ _POLICY = (
 
 def fragment(run: Run) -> str:
     """The output for `text/html`: the bare transcript, and the script that upgrades it where scripts may run."""
-    return _output(bare.html(run), _script(run))
+    script = _script(run)
+    return _output(bare.html(run) + ("" if script else _NO_VIEW), script)
 
 
 def running_fragment(run: Run) -> str:
@@ -90,10 +92,9 @@ def _data(run: Run) -> str | None:
     snapshot = feed.snapshot(run)
     packed = _packed(_json(snapshot))
     for limit in _TEXT_CAPS:
-        if len(packed) <= _DATA_MAX:
-            return packed
-        snapshot["changes"] = [_capped(change, limit) for change in snapshot["changes"]]
-        packed = _packed(_json(snapshot))
+        if len(packed) > _DATA_MAX:
+            changes = [_capped(change, limit) for change in snapshot["changes"]]
+            packed = _packed(_json({**snapshot, "changes": changes}))
     return packed if len(packed) <= _DATA_MAX else None
 
 
@@ -101,20 +102,25 @@ def _json(snapshot: page.Snapshot) -> bytes:
     return json.dumps(snapshot, separators=(",", ":")).encode("ascii")
 
 
+def _marks_to(length: int, marks: list[float]) -> list[float]:
+    """The marks of a text that is cut to `length`; the last one still says when the whole had arrived."""
+    kept = [mark for pair in zip(marks[::2], marks[1::2], strict=True) if pair[1] < length for mark in pair]
+    return [*kept, marks[-2], length] if marks else []
+
+
 def _capped(change: page.Change, limit: int) -> page.Change:
     """The same change with its texts cut to `limit` characters, each saying so."""
     if change["op"] == "text" and len(change["text"]) > limit:
         short = "\n".join(words.cap(change["text"], limit, f"run.entries[{change['entry']}].text"))
-        length, marks = len(short.encode("utf-16-le", "surrogatepass")) // 2, change["marks"]
-        cut = [mark if number % 2 == 0 else min(mark, length) for number, mark in enumerate(marks)]
-        return {**change, "text": short, "marks": [*cut[:-1], length] if cut else []}
-    if change["op"] == "entry":
-        here, facts = f"run.entries[{change['entry']}]", change["set"]
-        result = facts.get("result", "")
-        if len(result) > limit:
-            facts["result"] = "\n".join(words.cap(result, limit, here + ".result"))
-        for name in ("stdout", "stderr"):
-            whole = "".join(facts.get(name, []))
-            if len(whole) > limit:
-                facts[name] = ["\n".join(words.cap(whole, limit, f"{here}.{name}"))]
-    return change
+        return {**change, "text": short, "marks": _marks_to(len(short.encode("utf-16-le")) // 2, change["marks"])}
+    if change["op"] != "entry":
+        return change
+    facts = change["set"].copy()
+    result, here = facts.get("result", ""), f"run.entries[{change['entry']}]"
+    if len(result) > limit:
+        facts["result"] = "\n".join(words.cap(result, limit, here + ".result"))
+    for name in ("stdout", "stderr"):
+        whole = "".join(facts.get(name, []))
+        if len(whole) > limit:
+            facts[name] = ["\n".join(words.cap(whole, limit, f"{here}.{name}"))]
+    return {**change, "set": facts}

@@ -72,7 +72,19 @@ class Bench:
         return json.loads(done.stdout)
 
     def ratio(self, theirs: str, ours: str) -> float:
-        return self.best(theirs, self.many)["us_per_event"] / self.best(ours, self.many)["us_per_event"]
+        """How many times as fast `ours` is as `theirs`."""
+        return self.get(theirs, self.many, "us_per_event") / self.get(ours, self.many, "us_per_event")
+
+    def get(self, name: str, number: int, figure: str = "cpu_s") -> float:
+        """One figure, of the cheapest of several processes."""
+        return self.best(name, number)[figure]
+
+    def one(self, name: str, number: int, figure: str = "cpu_s") -> float:
+        """One figure of one process: for what takes long."""
+        return self.best(name, number, 1)[figure]
+
+    def grown(self, name: str) -> float:
+        return self.one(name, self.million, "grown_mb")
 
     @cached_property
     def many(self) -> int:
@@ -104,44 +116,48 @@ def _child_cpu(code: str) -> float:
     return after.children_user + after.children_system - before.children_user - before.children_system
 
 
-def _growth(bench: Bench, name: str) -> float:
-    return bench.best(name, bench.million, 1)["grown_mb"]
-
-
 BIG = 10_000_000
+CLIENTS = (
+    "import letta_nb; letta_nb.Client('http://127.0.0.1:1')",
+    "import letta_client; letta_client.Letta(base_url='http://127.0.0.1:1', api_key='x').agents.messages",
+)
 ROWS = [
-    Row("typed events per CPU-second, against letta-client", lambda b: b.ratio("official", "typed"), 2.8, 6.5),
+    Row("typed events per CPU-second, against letta-client's", lambda b: b.ratio("official", "typed"), 2.8, 6.5),
     Row("typed + fold + record, against letta-client's decode", lambda b: b.ratio("official", "pipeline"), 2.4, 5),
     Row(
         "CPU per event, 1M events over 10k",
-        lambda b: b.best("pipeline", b.million, 1)["us_per_event"] / b.best("pipeline", b.million // 100)["us_per_event"],
+        lambda b: b.one("pipeline", b.million, "us_per_event") / b.get("pipeline", b.million // 100, "us_per_event"),
         1.15,
         more_is_better=False,
     ),
-    Row("one 10 MB event in 4 kB chunks", lambda b: b.best("big_ours", BIG)["cpu_s"], 0.15, unit=" s", more_is_better=False),
+    Row("one 10 MB event in 4 kB chunks", lambda b: b.get("big_ours", BIG), 0.15, unit=" s", more_is_better=False),
+    Row("one 10 MB event, against letta-client", lambda b: b.one("big_official", BIG) / b.get("big_ours", BIG), 50),
+    Row("memory grown, 1M events, unrecorded", lambda b: b.grown("unrecorded"), 5, unit=" MB", more_is_better=False),
+    Row("memory grown, 1M events, recorded", lambda b: b.grown("pipeline"), 100, unit=" MB", more_is_better=False),
     Row(
-        "one 10 MB event, against letta-client",
-        lambda b: b.best("big_official", BIG, 1)["cpu_s"] / b.best("big_ours", BIG)["cpu_s"],
-        50,
-    ),
-    Row("memory grown, 1M events, unrecorded", lambda b: _growth(b, "unrecorded"), 5, unit=" MB", more_is_better=False),
-    Row("memory grown, 1M events, recorded", lambda b: _growth(b, "pipeline"), 100, unit=" MB", more_is_better=False),
-    Row("bytes to the page, 20,000 tokens, over the text", lambda b: b.best("page_bytes", 20_000, 1)["ratio"], 2, more_is_better=False),
-    Row("100k step rows to a DataFrame, rows per CPU-second", lambda b: b.best("step_rows", b.many)["rows_per_s"], 1e6, unit="/s"),
-    Row("100k step rows, against json_normalize", lambda b: b.best("step_rows", b.many)["ratio"], 5),
-    Row("1M recorded events to steps + tools, per CPU-second", lambda b: b.best("recorded_frames", b.million, 1)["events_per_s"], 3e5, unit="/s"),
-    Row("1M recorded events to steps + tools, memory grown", lambda b: b.best("recorded_frames", b.million, 1)["grown_mb"], 250, unit=" MB", more_is_better=False),
-    Row("`import letta_nb`, over `import letta_client`", lambda b: b.imports("import letta_nb", "import letta_client"), 0.7, 0.5, more_is_better=False),
-    Row(
-        "a first Client, over letta-client's",
-        lambda b: b.imports(
-            "import letta_nb; letta_nb.Client('http://127.0.0.1:1')",
-            "import letta_client; letta_client.Letta(base_url='http://127.0.0.1:1', api_key='x').agents.messages",
-        ),
-        None,
+        "bytes to the page, 20,000 tokens, over the text",
+        lambda b: b.one("page_bytes", 20_000, "ratio"),
+        2,
         more_is_better=False,
     ),
-]  # fmt: skip
+    Row("100k step rows to a DataFrame", lambda b: b.get("step_rows", b.many, "rows_per_s"), 1e6, unit=" rows/CPU-s"),
+    Row("100k step rows, against json_normalize", lambda b: b.get("step_rows", b.many, "ratio"), 5),
+    Row(
+        "1M recorded events to steps + tools",
+        lambda b: b.one("recorded_frames", b.million, "events_per_s"),
+        3e5,
+        unit=" events/CPU-s",
+    ),
+    Row("the same, memory grown", lambda b: b.grown("recorded_frames"), 250, unit=" MB", more_is_better=False),
+    Row(
+        "`import letta_nb`, over `import letta_client`",
+        lambda b: b.imports("import letta_nb", "import letta_client"),
+        0.7,
+        0.5,
+        more_is_better=False,
+    ),
+    Row("import and a first Client, over letta-client's", lambda b: b.imports(*CLIENTS), None, more_is_better=False),
+]
 
 
 @contextmanager
@@ -164,10 +180,16 @@ def shown(value: float | None, unit: str) -> str:
 def table(rows: list[dict[str, Any]]) -> str:
     heads = ["figure", "measured", "at least", "stretch", "reached"]
     cells = [heads] + [
-        [row["what"], *(shown(row[key], row["unit"]) for key in ("value", "least", "stretch")), row["reached"]] for row in rows
+        [row["what"], *(shown(row[key], row["unit"]) for key in ("value", "least", "stretch")), row["reached"]]
+        for row in rows
     ]
     widths = [max(len(line[i]) for line in cells) for i in range(len(heads))]
-    lines = ["  ".join(f"{cell:<{w}}" if i == 0 else f"{cell:>{w}}" for i, (cell, w) in enumerate(zip(line, widths, strict=True))) for line in cells]
+    lines = [
+        "  ".join(
+            f"{cell:<{w}}" if i == 0 else f"{cell:>{w}}" for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in cells
+    ]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
@@ -175,13 +197,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a tenth of the events, each once")
     parser.add_argument("--scale", type=float, help="share of the events (1 unless --quick)")
+    parser.add_argument("--repeat", type=int, help="processes a figure (5 unless --quick)")
     parser.add_argument("--only", metavar="WORD", default="")
     parser.add_argument("--json", metavar="FILE", type=Path)
     options = parser.parse_args()
     scale = options.scale or (0.1 if options.quick else 1.0)
     start = time.monotonic()
     with loopback() as url:
-        bench = Bench(url, scale, 1 if options.quick else 3)
+        bench = Bench(url, scale, options.repeat or (1 if options.quick else 5))
         rows = []
         for row in ROWS:
             if options.only in row.what:
@@ -191,7 +214,9 @@ def main() -> int:
     where = f"Python {platform.python_version()}, letta-client {version('letta-client')}, {os.cpu_count()} cores"
     print(f"\n{where}, {scale:g} of the events, {time.monotonic() - start:.0f} s\n\n{table(rows)}")
     if options.json:
-        options.json.write_text(json.dumps({"where": where, "scale": scale, "rows": rows, "measured": bench.known}, indent=1))
+        options.json.write_text(
+            json.dumps({"where": where, "scale": scale, "rows": rows, "measured": bench.known}, indent=1)
+        )
     return 0
 
 

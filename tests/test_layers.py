@@ -22,11 +22,11 @@ fold
 run
 record feed phases protocol
 words client
-text live
-bare replay frames plots
-static_html
-widget
+text views live
+columns bare replay plots
+frames static_html
 notebook
+widget
 server
 api
 magics cli

@@ -22,6 +22,7 @@ FIXTURES = Path(__file__).parent / "fixtures"
 HELLO = (FIXTURES / "0.16.8/v1_hello_tok.sse").read_bytes()
 _HALF = HELLO.index(b'"content":" am"')
 START, REST = HELLO[:_HALF], HELLO[_HALF:]  # cut in mid-line, after some of the answer
+WHOLE = START[: START.rindex(b"\n\n") + 2]
 CANCELLED = b'data: {"message_type": "stop_reason", "stop_reason": "cancelled"}\n\n'
 AGENTS = ("GET", "/v1/agents/")
 CANCEL = ("POST", f"/v1/agents/{AGENT}/messages/cancel")
@@ -90,7 +91,7 @@ def test_a_refused_request_raises_where_it_is_waited_for() -> None:
 
 def test_stop_asks_the_server_and_takes_its_word() -> None:
     watcher, stopped = Watcher(), threading.Event()
-    with ScriptedServer([STREAM, START, stopped, CANCELLED], {CANCEL: answer({"run-1": "cancelled"})}) as server:
+    with ScriptedServer([STREAM, WHOLE, stopped, CANCELLED], {CANCEL: answer({"run-1": "cancelled"})}) as server:
         running = started(server, watcher)
         assert watcher.text.wait(10)
         running.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -56,12 +57,12 @@ def test_a_lane_is_unbroken_and_a_run_is_covered(path: Path) -> None:
     fall = phases.waterfall(run)
     for lane in fall.lanes:
         assert all(phase.end > phase.start for phase in lane.phases)
-        assert all(a.end == b.start for a, b in zip(lane.phases, lane.phases[1:], strict=False))
+        assert all(a.end == b.start for a, b in pairwise(lane.phases))
         if lane.phases:
             assert lane.start == lane.phases[0].start
     firsts = [lane for lane in fall.lanes if lane.first]
     assert [lane.step for lane in firsts] == list(range(len(firsts)))
-    assert all(a.end == b.start for a, b in zip(firsts, firsts[1:], strict=False))
+    assert all(a.end == b.start for a, b in pairwise(firsts))
     # up to the server's stop all time is told of, once
     stop = phases.stopped_at(run)
     assert stop is not None

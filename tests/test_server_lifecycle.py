@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic_ai import Agent
 from server_play import Play, Wire, events, joined, kinds, playing
 
 from letta_nb.errors import ConfigurationError
@@ -129,7 +130,7 @@ def test_a_taken_port_is_one_clear_error() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(ConfigurationError, match="Cannot listen on 127.0.0.1"):
+        with pytest.raises(ConfigurationError, match="Cannot listen on"):
             serve(port=taken.getsockname()[1])
 
 
@@ -161,6 +162,22 @@ def test_a_model_without_a_name_needs_one() -> None:
     with pytest.raises(ConfigurationError, match="base_url"):
         serve(base_url="http://127.0.0.1:1/v1")
     with pytest.raises(ConfigurationError, match="no model"):
-        from pydantic_ai import Agent
-
         serve({"a": Agent()})
+
+
+def test_a_model_that_cannot_be_made_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ConfigurationError, match="OPENAI_API_KEY"):
+        serve(model="openai:gpt-4o-mini")
+    with pytest.raises(ConfigurationError, match="nothing to serve"):
+        serve({})
+
+
+def test_an_openai_compatible_server_can_be_the_model() -> None:
+    # a server of ours has no such endpoint: what comes back is its 404, as the model's failure
+    with serve(pace=0) as other, serve(model="any", base_url=f"{other.url}/v1") as server:
+        wire = Wire(server.url)
+        found = wire.stream()
+        wire.http.close()
+    assert found[1]["stop_reason"] == "llm_api_error"
+    assert found[-1]["error_type"] == "llm_error"

@@ -54,25 +54,25 @@ letta  interrupted  letta_v1_agent
     The connection closed after 9.51 s, before the run ended. The agent may
     still be running on the server.
 
-1   get_weather  ·━━━━━━━━━━━━━━━━━━━━━━━━━━━                             4.96 s
-2   roll_die                                ━━━━━━━━━━━━━━━━━━━━━━━━─     4.41 s
-3   slow_lookup                                                     ·─    151 ms
+1   get_weather  ··━━━━━━━━━━━━━━━━━━━━━━━━━━                             4.96 s
+2   roll_die                                ·━━━━━━━━━━━━━━━━━━━━━━━━━    4.41 s
+3   slow_lookup                                                      ·    152 ms
 
-    tools 8.88 s (93%), waiting 399 ms
+    tools 8.88 s (93%), waiting 399 ms, unattributed 0.4 ms
 
     you     SCN:multi please
 
 1   think   Step one: look up the weather.                                4.96 s
     call    get_weather {"city": "Paris"}
     return  {"city": "Paris", "temp_c": 21}
-    stdout  looking up Paris
+    stdout  stdout: looking up Paris
 
 2   think   Step two: roll a die.                                         4.41 s
     answer  Now rolling a die.
     call    roll_die {"sides": 20}
     return  4
 
-3   think   Step three: slow lookup.                                      151 ms
+3   think   Step three: slow lookup.                                      152 ms
     call    slow_lookup {"key": "alpha", "seconds
             Cut off here. The text above is as received and is not complete
             JSON."""
@@ -257,7 +257,12 @@ def test_times(ms: float, shown: str) -> None:
 def test_counts_and_sizes() -> None:
     assert [figures.count(n) for n in (0, 999, 7950, 1_000_000)] == ["0", "999", "7,950", "1,000,000"]
     assert [figures.plural(n, "step") for n in (0, 1, 2)] == ["0 steps", "1 step", "2 steps"]
-    assert [figures.size(n) for n in (1, 812, 36_200, 1_240_000)] == ["1 character", "812 characters", "36 kB", "1.2 MB"]
+    assert [figures.size(n) for n in (1, 812, 36_200, 1_240_000)] == [
+        "1 character",
+        "812 characters",
+        "36 kB",
+        "1.2 MB",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A server for measuring: sends recorded events as fast as it can be read, one HTTP chunk an event, from its own process.
+"""A server for measuring: sends recorded events as fast as they are read, one HTTP chunk each, from its own process.
 
 `python loopback.py` prints its address. The agent's id says what to send: see `AGENTS` and `body`.
 """

@@ -118,7 +118,13 @@ def _run_of(steps: int) -> Any:
     for number in range(steps):
         ids = {"id": f"message-{number}", "step_id": f"step-{number}", "run_id": f"run-{run.uid}", "is_err": None}
         call = {"name": "f", "arguments": '{"n":1}', "tool_call_id": f"call-{number}"}
-        back = {"tool_return": "ok", "status": "success", "tool_call_id": f"call-{number}", "stdout": None, "stderr": None}
+        back = {"tool_return": "ok", "status": "success", "tool_call_id": f"call-{number}"}
+            "tool_return": "ok",
+            "status": "success",
+            "tool_call_id": f"call-{number}",
+            "stdout": None,
+            "stderr": None,
+        }
         for at, event in enumerate(
             (
                 {"message_type": "reasoning_message", **ids, "reasoning": "Next."},

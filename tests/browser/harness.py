@@ -124,8 +124,12 @@ class Notebook:
         else:
             url = f"{self.jupyter.url}/notebooks/{self.name}"
         self.page.goto(url)
-        self.page.wait_for_function(_READY, timeout=60_000)
+        self.wait_ready()
         return self
+
+    def wait_ready(self) -> None:
+        """Wait until the notebook is there and its kernel, if it has one, takes cells."""
+        self.page.wait_for_function(_READY, timeout=60_000)
 
     def command(self, name: str, **arguments: Any) -> Any:
         """Execute an application command and wait for it."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -61,6 +64,7 @@ def _embedded() -> Server:
     if _default.server is None:
         from letta_nb.server import serve
 
+        print("letta_nb: no server configured; the embedded one answers with its demo agent, a script, no language model")
         try:
             _default.server = serve()
         except ConfigurationError as missing:
@@ -68,8 +72,18 @@ def _embedded() -> Server:
                 f"No Letta server is configured, and the embedded one cannot start: {missing}\n"
                 'To use a server of yours: letta_nb.connect("http://localhost:8283"), or set LETTA_BASE_URL.'
             ) from None
-        print("letta_nb: no server configured; the embedded one answers with its demo agent, a script (no language model)")
     return _default.server
+
+
+def warm_up() -> None:
+    """Import the embedded server in the background, if it is what will answer: it takes seconds, the first cell waits."""
+    if _default.client is None and not _configured():
+        threading.Thread(target=_import_server, name="letta_nb warm-up", daemon=True).start()
+
+
+def _import_server() -> None:
+    with suppress(ImportError):  # said clearly, with what to install, when the server is really needed
+        importlib.import_module("letta_nb.server.assembly")
 
 
 def current() -> Client:

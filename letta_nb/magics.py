@@ -131,7 +131,7 @@ _ASKS = re.compile(r"(\s*)((?:[\w.\[\], \t]+=\s*)?)%letta[ \t]+(.*\?)\s*\Z", re.
 def keep_question_marks(lines: list[str]) -> list[str]:
     """An input transformer: IPython takes any line that ends in `?` for a request for help, `%letta How are you?` too.
 
-    Such a line becomes the call that IPython would make of it. `%letta?` stays what it is, and so does text in a string.
+    Such a line becomes the call that IPython would make of it. `%letta?` stays what it is, and text in a string.
     """
     if lines and lines[0].startswith("%%"):
         return lines
@@ -174,5 +174,6 @@ def register(shell: Any) -> None:
     shell.register_magics(LettaMagics)
     if keep_question_marks not in shell.input_transformers_cleanup:
         shell.input_transformers_cleanup.append(keep_question_marks)
+    api.warm_up()
     for name in ("%letta", "%%letta"):
         shell.set_hook("complete_command", complete, str_key=name)

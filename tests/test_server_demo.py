@@ -111,6 +111,20 @@ def test_known_cities_are_answered_beside_unknown_ones() -> None:
 
 
 @pytest.mark.parametrize(
+    ("prompt", "places"),
+    [
+        ("Should I cycle in Rome or Milan in August?", ("Rome", "Milan")),
+        ("weather in Zürich, Oslo, Timbuktu and São Tomé", ("Zurich", "Oslo", "Timbuktu", "São Tomé")),
+        ("In Oslo, I wonder: is it cold? The rain...", ("Oslo",)),
+        ("is new york warmer than San Marino", ("New York", "San Marino")),
+        ("weather in Norway", ()),
+    ],
+)
+def test_no_place_is_dropped_and_no_word_is_a_place(prompt: str, places: tuple[str, ...]) -> None:
+    assert read_wish(prompt).places == places
+
+
+@pytest.mark.parametrize(
     ("prompt", "expression", "value"),
     [
         ("What is 12.5 * (3 + 4)?", "12.5 * (3 + 4)", "87.5"),

@@ -16,6 +16,7 @@ from server_play import Play, Wire, events, joined, kinds, playing
 
 from letta_nb.errors import ConfigurationError
 from letta_nb.server import serve
+from letta_nb.server.store import Store
 
 BODY = {"messages": [{"role": "user", "content": "go"}], "stream_tokens": True}
 WAITING = [[("think", "hm"), ("say", "half "), ("wait",), ("say", "whole")]]
@@ -181,3 +182,29 @@ def test_an_openai_compatible_server_can_be_the_model() -> None:
         wire.http.close()
     assert found[1]["stop_reason"] == "llm_api_error"
     assert found[-1]["error_type"] == "llm_error"
+
+
+def test_an_agent_can_be_deleted_while_it_runs() -> None:
+    with playing(Play(WAITING, piece=9)) as wire:
+        other = Wire(str(wire.http.base_url))
+        with half_way(wire) as (_, lines):
+            assert other.http.delete(f"/v1/agents/{wire.agent_id}").status_code == 200
+            assert any("cancelled" in line for line in lines)
+        assert (other.get("/v1/agents/"), other.get("/v1/runs/")) == ([], [])
+        other.http.close()
+
+
+def test_a_run_that_a_crash_left_behind_is_failed(tmp_path: Any) -> None:
+    path = tmp_path / "agents.db"
+    with serve(pace=0, database=path) as server:
+        wire = Wire(server.url)
+        wire.stream("help")
+        run_id = wire.get("/v1/runs/")[0]["id"]
+        wire.http.close()
+    store = Store(path)
+    store.update("runs", run_id, status="running", stop_reason=None)
+    store.close()
+    with serve(pace=0, database=path) as server:
+        wire = Wire(server.url)
+        assert wire.get(f"/v1/runs/{run_id}")["status"] == "failed"
+        wire.http.close()

@@ -1,4 +1,4 @@
-"""The first run in a real JupyterLab and Notebook 7: live, stopped, interrupted, reloaded, saved, reopened, untrusted."""
+"""The first run in a real JupyterLab and Notebook 7: live, stopped, interrupted, reloaded, saved, reopened."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import asyncio
 from pydantic_ai import Agent
 from pydantic_ai.models.function import FunctionModel
 
-go = asyncio.Event()
+
 async def talk(messages, info):
     for number in range({count}):
         yield f"word{{number}} "
@@ -44,12 +44,13 @@ def has_status(view: Locator, word: str) -> None:
 def is_frozen(notebook: Notebook, cell: int) -> None:
     """The output is HTML with the view in it, and no widget any more."""
     expect(notebook.output(cell).locator(".lnb-out .lnb .status")).to_be_visible()
-    expect(notebook.output(cell).locator(".jupyter-widgets, .jp-OutputArea-output[data-mime-type*=widget]")).to_have_count(0)
+    expect(notebook.output(cell).locator("[data-mime-type*=widget]")).to_have_count(0)
 
 
 @pytest.mark.parametrize("app", ["lab", "notebook"])
 def test_the_first_run(open_notebook: Open, app: str) -> None:
-    notebook = open_notebook(f"first-{app}.ipynb", LOAD, f"%letta {PROMPT}", "run = letta_nb.send('And in Bergen?')", app=app)
+    cells = (LOAD, f"%letta {PROMPT}", "run = letta_nb.send('And in Bergen?')")
+    notebook = open_notebook(f"first-{app}.ipynb", *cells, app=app)
     notebook.run(0)
     notebook.start(1)
     view = notebook.widget(1)
@@ -86,9 +87,8 @@ def test_every_word_of_a_burst_is_on_the_page(open_notebook: Open) -> None:
 
 
 def test_stop_in_a_cell_that_blocks_the_kernel(open_notebook: Open) -> None:
-    notebook = open_notebook(
-        "stop.ipynb", talker(100_000, "await asyncio.sleep(0.02)"), "run = %letta go on", "print(run.status, run.stop_reason)"
-    )
+    slowly = talker(100_000, "await asyncio.sleep(0.02)")
+    notebook = open_notebook("stop.ipynb", slowly, "run = %letta go on", "print(run.status, run.stop_reason)")
     notebook.run(0)
     notebook.start(1)
     view = notebook.widget(1)
@@ -127,9 +127,11 @@ def test_the_kernels_interrupt_cancels_and_keeps(open_notebook: Open) -> None:
 def test_a_second_view_is_complete_and_live(open_notebook: Open) -> None:
     notebook = open_notebook(
         "second.ipynb",
-        talker(300, "await (asyncio.sleep(0.01) if number < 100 else wait_for_go())")
-        + "\nimport threading\nreleased = threading.Event()\nasync def wait_for_go():\n    while not released.is_set():\n"
-        "        await asyncio.sleep(0.01)\n",
+        talker(
+            300,
+            "await asyncio.sleep(0.01)\n        while number > 100 and not released.is_set(): await asyncio.sleep(0.01)",
+        )
+        + "import threading\nreleased = threading.Event()\n",
         "run = %letta --bg go on",
     )
     notebook.run(0)
@@ -141,17 +143,20 @@ def test_a_second_view_is_complete_and_live(open_notebook: Open) -> None:
         expect(view).to_contain_text("word0 word1 word2")
         expect(view).to_contain_text("word100")
         has_status(view, "Running")
+    # the new view took the focus: back to the notebook, whose kernel is meant below
     notebook.page.evaluate(
-        "jupyterapp.shell.activateById([...jupyterapp.shell.widgets('main')].find(w => w.context)?.id)"
+        "jupyterapp.shell.activateById([...jupyterapp.shell.widgets('main')].find(w => w.context).id)"
     )
     notebook.evaluate_in_kernel("released.set()")
-    for view in (notebook.page.locator(".jp-Notebook .lnb").first, notebook.page.locator(".jp-LinkedOutputView .lnb").first):
+    for place in (".jp-Notebook", ".jp-LinkedOutputView"):
+        view = notebook.page.locator(f"{place} .lnb").first
         has_status(view, "Completed")
         expect(view).to_contain_text("word299")
 
 
 def test_a_reload_in_mid_run_is_complete(open_notebook: Open) -> None:
-    notebook = open_notebook("reload.ipynb", talker(300, "await asyncio.sleep(0.02)"), "run = %letta --bg go on")
+    slowly = talker(300, "await asyncio.sleep(0.02)")
+    notebook = open_notebook("reload.ipynb", slowly, "run = %letta --bg go on")
     notebook.run(0)
     notebook.run(1)
     expect(notebook.widget(1)).to_contain_text("word20")
@@ -200,7 +205,13 @@ def test_untrusted_it_is_the_whole_transcript_without_scripts(
     expect(output.locator(".lnb-bare")).to_be_visible()
     expect(output.locator(".lnb")).to_have_count(0)
     expect(output.locator("script")).to_have_count(0)
-    for words in ("Completed", "What is the weather in Atlantis?", "get_weather", "Traceback", "Sorry, no climate data"):
+    for words in (
+        "Completed",
+        "What is the weather in Atlantis?",
+        "get_weather",
+        "Traceback",
+        "Sorry, no climate data",
+    ):
         expect(output).to_contain_text(words)
 
 
@@ -241,7 +252,8 @@ def test_a_refused_request_is_one_clear_error(open_notebook: Open) -> None:
 
 
 def test_a_run_that_is_replayed(open_notebook: Open) -> None:
-    notebook = open_notebook("replay.ipynb", LOAD, "run = letta_nb.send('What is 2 * 21?', display=False)", "run.replay(20)")
+    ask = "run = letta_nb.send('What is 2 * 21?', display=False)"
+    notebook = open_notebook("replay.ipynb", LOAD, ask, "run.replay(20)")
     for cell in range(3):
         notebook.run(cell)
     expect(notebook.output(2).locator(".lnb-out")).to_have_count(1)

@@ -1,0 +1,63 @@
+"""Puts a server together from what `serve` was given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic_ai import Agent
+from pydantic_ai.models import Model
+
+from letta_nb.errors import ConfigurationError
+from letta_nb.server.demo import demo_agent
+from letta_nb.server.lifecycle import Server
+from letta_nb.server.programs import make_programs
+from letta_nb.server.service import Settings
+from letta_nb.server.smol import NAME, smol_agent, smol_model
+
+
+def assemble(
+    agents: Mapping[str, Agent[Any, Any]] | None,
+    *,
+    host: str,
+    port: int,
+    model: Model | str | None,
+    base_url: str | None,
+    api_key: str | None,
+    pace: float,
+    database: str | Path | None,
+    password: str | None,
+    message_tool: bool,
+    ping_interval: float,
+) -> Server:
+    """The server, not yet started."""
+    try:
+        real = _model(model, base_url, api_key)
+        programs = make_programs(_default(model, real, pace) if agents is None else agents, real)
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(f"serve: {error}") from error
+    if not programs:
+        raise ConfigurationError("serve(agents={}): there is nothing to serve")
+    settings = Settings(database=database, password=password, message_tool=message_tool, ping_interval=ping_interval)
+    return Server(programs, settings, host=host, port=port)
+
+
+def _default(model: Model | str | None, real: Model | str | None, pace: float) -> dict[str, Agent[Any, Any]]:
+    if model == NAME and isinstance(real, Model):
+        return {NAME: smol_agent(real)}
+    return {"demo": demo_agent(real, pace=pace)}
+
+
+def _model(model: Model | str | None, base_url: str | None, api_key: str | None) -> Model | str | None:
+    if base_url is None:
+        return smol_model() if model == NAME else model
+    if not isinstance(model, str):
+        raise ConfigurationError("serve(base_url=...) needs model=, the name of a model that server has")
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    # local servers want no key, but the client wants to send one
+    return OpenAIChatModel(model, provider=OpenAIProvider(base_url=base_url, api_key=api_key or "none"))

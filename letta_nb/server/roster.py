@@ -1,0 +1,155 @@
+"""The Letta agents of this server: made, found and described."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from hashlib import md5
+from typing import Any
+from uuid import UUID
+
+from pydantic_ai.tools import Tool
+
+from letta_nb.server import wire
+from letta_nb.server.programs import Program, memory_text
+from letta_nb.server.schemas import AgentCreate
+from letta_nb.server.store import Row, Store
+from letta_nb.server.tools import MESSAGE_TOOL, message_toolset
+
+_SPEAKS_BY_TOOL = ("memgpt_agent", "memgpt_v2_agent")
+
+
+class UnknownName(LookupError):
+    """A model or tool that this server does not have; the message lists those it has."""
+
+
+class Roster:
+    """Knows each Letta agent's program. Each program has at least the agent of its own name."""
+
+    def __init__(self, store: Store, programs: Mapping[str, Program], *, message_tool: bool) -> None:
+        self._store = store
+        self._programs = dict(programs)
+        agent_type = "memgpt_v2_agent" if message_tool else "letta_v1_agent"
+        for key in self._programs:
+            if not store.page("agents", name=key, limit=1):
+                self.create(AgentCreate(name=key, agent_type=agent_type, model=key))
+
+    def program(self, agent: Row) -> Program | None:
+        """What the agent runs on; None if this process does not serve it any more."""
+        return self._programs.get(agent["program"])
+
+    def create(self, request: AgentCreate) -> Row:
+        """Add an agent; its program is the one whose model was asked for, by default the first."""
+        program = self._chosen(request.model)
+        if unknown := [name for name in request.tools or () if name not in {*program.tools(), MESSAGE_TOOL}]:
+            raise UnknownName(f"Tools not found: {unknown}. This server has: {sorted(program.tools())}")
+        created = wire.utc_text()
+        agent: Row = {
+            "id": wire.new_id("agent"),
+            "name": request.name or f"agent-{created}",
+            "program": program.key,
+            "agent_type": request.agent_type,
+            "system": request.system,
+            "tools": request.tools,
+            "message_tool": _wants_message_tool(request),
+            "description": request.description,
+            "tags": request.tags,
+            "metadata": request.metadata,
+            "blocks": [{"id": wire.new_id("block"), **block.model_dump()} for block in request.memory_blocks],
+            "created_at": created,
+            "updated_at": created,
+        }
+        self._store.add("agents", agent)
+        message = {"id": wire.new_id("message"), "agent_id": agent["id"], "run_id": None, "step_id": None}
+        system = {"role": "system", "at": wire.now().isoformat(), "otid": None, "content": self._system(agent)}
+        self._store.add("messages", message | system)
+        return agent
+
+    def _chosen(self, model: str | None) -> Program:
+        for program in self._programs.values():
+            if model in (None, program.key, program.handle, program.model.model_name):
+                return program
+        handles = [program.handle for program in self._programs.values()]
+        raise UnknownName(f"NOT_FOUND: Handle {model} not found, must be one of {handles}")
+
+    def _system(self, agent: Row) -> str:
+        program = self.program(agent)
+        system = agent["system"] if agent["system"] is not None else program.prompt() if program else ""
+        return "\n\n".join(filter(None, (system, memory_text(agent))))
+
+    def state(self, agent: Row) -> Row:
+        """The agent as `GET /v1/agents/{id}` shows it."""
+        program = self.program(agent)
+        tools = program.tools() if program else {}
+        shown = [tool for name, tool in tools.items() if agent["tools"] is None or name in agent["tools"]]
+        if agent["message_tool"]:
+            shown += message_toolset().tools.values()
+        return _state(agent, program, self._system(agent), [_tool_state(tool) for tool in shown])
+
+
+def _wants_message_tool(request: AgentCreate) -> bool:
+    if request.include_base_tools is not None:
+        return request.include_base_tools
+    return request.agent_type in _SPEAKS_BY_TOOL or MESSAGE_TOOL in (request.tools or ())
+
+
+def tool_id(name: str) -> str:
+    """An id that is the same in every run of the server, in the form of Letta's."""
+    return f"tool-{UUID(bytes=md5(name.encode(), usedforsecurity=False).digest(), version=4)}"
+
+
+def _tool_state(tool: Tool[Any]) -> Row:
+    definition = tool.tool_def
+    try:
+        source = inspect.getsource(tool.function)
+    except (OSError, TypeError):
+        source = None
+    parameters = definition.parameters_json_schema
+    return {
+        "id": tool_id(tool.name),
+        "tool_type": "letta_core" if tool.name == MESSAGE_TOOL else "custom",
+        "name": tool.name,
+        "description": definition.description,
+        "source_type": "python",
+        "source_code": source,
+        "json_schema": {"name": tool.name, "description": definition.description, "parameters": parameters},
+        "tags": [],
+    }
+
+
+def _state(agent: Row, program: Program | None, system: str, tools: list[Row]) -> Row:
+    blocks: list[Row] = agent["blocks"]
+    memory: Row = {"agent_type": agent["agent_type"], "blocks": blocks, "file_blocks": [], "prompt_template": ""}
+    return {
+        "created_at": agent["created_at"],
+        "updated_at": agent["updated_at"],
+        "id": agent["id"],
+        "name": agent["name"],
+        "tool_rules": [],
+        "system": system,
+        "agent_type": agent["agent_type"],
+        "llm_config": {
+            "model": program.model.model_name if program else "",
+            "model_endpoint_type": "openai",
+            "model_endpoint": program.model.base_url if program else None,
+            "context_window": 128000,
+            "handle": program.handle if program else None,
+        },
+        "embedding_config": None,
+        "model": program.handle if program else None,
+        "embedding": None,
+        "description": agent["description"],
+        "metadata": agent["metadata"],
+        "memory": memory,
+        "blocks": blocks,
+        "tools": tools,
+        "sources": [],
+        "tags": agent["tags"],
+        "identity_ids": [],
+        "message_buffer_autoclear": False,
+        "pending_approval": None,
+        "last_run_completion": agent.get("last_run_completion"),
+        "last_run_duration_ms": agent.get("last_run_duration_ms"),
+        "last_stop_reason": agent.get("last_stop_reason"),
+        "timezone": "UTC",
+    }

@@ -62,10 +62,11 @@ def _configured() -> bool:
 
 def _embedded() -> Server:
     if _default.server is None:
-        from letta_nb.server import serve
+        from letta_nb.server import require_extra, serve
 
-        print("letta_nb: no server configured; the embedded one answers with its demo agent, a script, no language model")
         try:
+            require_extra()
+            print("letta_nb: no server configured; the embedded one answers (its agent is a script, no language model)")
             _default.server = serve()
         except ConfigurationError as missing:
             raise ConfigurationError(
@@ -76,7 +77,7 @@ def _embedded() -> Server:
 
 
 def warm_up() -> None:
-    """Import the embedded server in the background, if it is what will answer: it takes seconds, the first cell waits."""
+    """Import the embedded server in the background, if it is what will answer: the first cell would wait seconds."""
     if _default.client is None and not _configured():
         threading.Thread(target=_import_server, name="letta_nb warm-up", daemon=True).start()
 

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -35,6 +36,10 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = _parser().parse_args(argv)
+    stdout: Any = sys.stdout
+    if hasattr(stdout, "reconfigure") and not stdout.isatty():
+        # what others read is UTF-8, whatever a Windows code page says
+        stdout.reconfigure(encoding="utf-8")
     try:
         options.run(options)
         sys.stdout.flush()
@@ -138,7 +143,7 @@ def _serve(options: argparse.Namespace) -> None:
         database=options.database,
         password=password,
     )
-    with server:
+    with server, suppress(KeyboardInterrupt):
         key = ", api_key=PASSWORD" if password else ""
         print(f"Serving on {server.url}   Ctrl-C stops it.", flush=True)
         print(f'  in Python:    letta_nb.connect("{server.url}"{key})')

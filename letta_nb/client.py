@@ -220,8 +220,9 @@ class _Settings:
 class Client(_Settings):
     """A connection to one server: a Letta server (0.6 to 0.16.8), Letta Cloud, or the embedded one.
 
-    `base_url` and `api_key` default to LETTA_BASE_URL and LETTA_API_KEY; `password` is a self-hosted server's. `timeout`
-    (s) bounds connecting and sending, `silence` (s) how long nothing at all may arrive. Raises letta_nb errors only.
+    `base_url` and `api_key` default to LETTA_BASE_URL and LETTA_API_KEY; `password` is a self-hosted server's.
+    `timeout` (s) bounds connecting and sending, `silence` (s) how long nothing at all may arrive. Raises only letta_nb
+    errors.
     """
 
     def __init__(self, base_url: str | None = None, api_key: str | None = None, **options: Any) -> None:
@@ -280,7 +281,7 @@ class Client(_Settings):
         return self._call(self.flows.cancel(self._call(self.flows.agent_id(agent)), run_id))
 
     def complete(self, run: Run, timeout: float | None = None) -> list[Change]:
-        """Join what the stream leaves out and the server can tell, within `timeout` s: tokens and times of each step."""
+        """Join what the stream leaves out and the server can tell (tokens, times of each step), within `timeout` s."""
         if run.run_id is None or not run.steps:
             return []
         return run.join_server_steps(self._call(self.flows.step_rows(run.run_id), _deadline(timeout)), run.ended_at)
@@ -351,7 +352,7 @@ class AsyncClient(_Settings):
         return await self._call(self.flows.cancel(await self._call(self.flows.agent_id(agent)), run_id))
 
     async def complete(self, run: Run, timeout: float | None = None) -> list[Change]:
-        """Join what the stream leaves out and the server can tell, within `timeout` s: tokens and times of each step."""
+        """Join what the stream leaves out and the server can tell (tokens, times of each step), within `timeout` s."""
         if run.run_id is None or not run.steps:
             return []
         rows = await self._call(self.flows.step_rows(run.run_id), _deadline(timeout))

@@ -1,8 +1,9 @@
 """The columns of the six tables as data: for each its name, its dtype and how a run's values are read, a row each.
 
 Names are flat snake_case after OpenTelemetry GenAI, units in the name. A value is None where the wire does not tell
-it, and never 0. The ids join: `run_id` is the wire's, or the Run's own `uid` for servers that send none; `step_index`
-counts from 0 and is there where `step_id` is not (servers before 0.7.9). Costs are None until prices are joined.
+it, and never 0. The ids join: `run_id` is the wire's, or the Run's own `uid` for servers that send none; `step_id` is
+the wire's, or `run_id:step_index` (servers before 0.7.9); `step_index` counts from 0. Costs are None until prices are
+joined.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar
 
 from letta_nb.entries import Usage
-from letta_nb.views import EventView, MessageView, Same, StepView, ToolView, UsageView, Values, View, as_list
+from letta_nb.run import Run
+from letta_nb.views import StepView, ToolView, UsageView, Values, View, between, run_id, step_ids
+from letta_nb.wire_views import EventView, MessageView
 
 Dtype = Literal["string", "Int64", "Float64", "boolean", "datetime64[ns, UTC]"]
 Grain = Literal["runs", "steps", "tools", "usage", "messages", "events"]
@@ -39,16 +42,11 @@ def _each(path: str) -> Callable[[View], Values]:
 def _run(path: str) -> Callable[[View], Values]:
     """A column that is an attribute of the run, the same in all rows."""
     get = attrgetter(path)
-    return lambda view: view.same(get(view.run))
-
-
-def _model(view: StepView) -> Values:
-    model, named = view.run.model, view.server("model", str)
-    return view.same(model) if isinstance(named, Same) else [own or model for own in named]
+    return lambda view: view.per_run(get)
 
 
 def _nothing(view: View) -> Values:
-    return view.same(None)
+    return view.per_run(lambda run: None)
 
 
 def _joined(values: Sequence[list[str] | None]) -> Values:
@@ -84,15 +82,27 @@ _SERVER_TOKENS = (
     "context_tokens",
 )
 _COST: list[Column[View]] = [_Run("total_cost_usd", "Float64", _nothing), _Run("price_date", "string", _nothing)]
-_RUN_ID: Column[View] = _Run("run_id", "string", lambda view: view.same(view.run.run_id or view.run.uid))
+_RUN_ID: Column[View] = _Run("run_id", "string", lambda view: view.per_run(run_id))
 _OWNERS: list[Column[View]] = [
     _Run("agent_id", "string", _run("agent_id")),
     _Run("conversation_id", "string", _run("conversation_id")),
 ]
 
 
-def _usage_of(view: View) -> list[Usage]:
-    return [view.run.usage or Usage()]
+def _usage(name: str) -> Callable[[View], Values]:
+    get = attrgetter(name)
+    return lambda view: view.per_run(lambda run: get(run.usage or Usage()))
+
+
+def _error(run: Run, key: str) -> str | None:
+    error = run.error
+    if error is None:
+        return None
+    return error.type if key == "type" else error.detail or error.message
+
+
+def _ttft(run: Run) -> int | None:
+    return next(iter(StepView([run]).ttft), None)
 
 
 RUNS: list[Column[View]] = [
@@ -103,50 +113,52 @@ RUNS: list[Column[View]] = [
     _Run("server", "string", _run("server")),
     _Run("status", "string", _run("status")),
     _Run("stop_reason", "string", _run("stop_reason")),
-    _Run("error_type", "string", lambda view: [view.run.error and view.run.error.type]),
+    _Run("error_type", "string", lambda view: view.per_run(lambda run: _error(run, "type"))),
+    _Run("error_message", "string", lambda view: view.per_run(lambda run: _error(run, "message"))),
+    _Run("start_time", _TIME, lambda view: view.per_run(lambda run: 0 if run.timed else None)),
+    _Run("end_time", _TIME, _run("ended_at")),
+    _Run("duration_s", "Float64", _run("ended_at"), is_ns=True),
+    _Run("ttft_s", "Float64", lambda view: view.per_run(_ttft), is_ns=True),
+    _Run("step_count", "Int64", lambda view: view.per_run(lambda run: len(run.steps))),
+    _Run("tool_call_count", "Int64", lambda view: view.per_run(lambda run: len(run.tool_calls))),
     _Run(
-        "error_message", "string", lambda view: [view.run.error and (view.run.error.detail or view.run.error.message)]
+        "tool_error_count",
+        "Int64",
+        lambda view: view.per_run(lambda run: sum(call.status == "error" for call in run.tool_calls)),
     ),
-    _Run("start_time", _TIME, lambda view: [0 if view.run.timed else None]),
-    _Run("end_time", _TIME, lambda view: [view.run.ended_at]),
-    _Run("duration_s", "Float64", lambda view: [view.run.ended_at], is_ns=True),
-    _Run("ttft_s", "Float64", lambda view: as_list(StepView(view.run).ttft)[:1] or [None], is_ns=True),
-    _Run("step_count", "Int64", lambda view: [len(view.run.steps)]),
-    _Run("tool_call_count", "Int64", lambda view: [len(view.run.tool_calls)]),
-    _Run("tool_error_count", "Int64", lambda view: [sum(call.status == "error" for call in view.run.tool_calls)]),
     _Run("event_count", "Int64", _run("event_count")),
-    *(_Run(name, "Int64", lambda view, get=attrgetter(name): list(map(get, _usage_of(view)))) for name in _TOKENS),
+    *(_Run(name, "Int64", _usage(name)) for name in _TOKENS),
     *_COST,
 ]
 
 
 STEPS: list[Column[StepView]] = [
     _RUN_ID,
-    _Step("step_id", "string", _each("step_id")),
+    _Step("step_id", "string", lambda view: view.all_of(lambda run, _: step_ids(run))),
     *_OWNERS,
     _Step("step_index", "Int64", _each("index")),
-    _Step("model", "string", lambda view: _model(view)),
-    _Step("start_time", _TIME, lambda view: list(view.spans[0])),
-    _Step("end_time", _TIME, lambda view: list(view.spans[1])),
-    _Step("duration_s", "Float64", lambda view: view.length, is_ns=True),
+    _Step("model", "string", lambda view: view.models),
+    _Step("start_time", _TIME, lambda view: view.spans[0]),
+    _Step("end_time", _TIME, lambda view: view.spans[1]),
+    _Step("duration_s", "Float64", lambda view: list(map(between, *view.spans)), is_ns=True),
     _Step("ttft_s", "Float64", lambda view: view.ttft, is_ns=True),
     _Step("llm_duration_s", "Float64", lambda view: view.llm, is_ns=True),
     _Step("tool_duration_s", "Float64", lambda view: view.tool, is_ns=True),
     _Step("duration_source", "string", lambda view: view.sources),
     _Step("tool_call_count", "Int64", lambda view: view.calls[0]),
     *(
-        _Step(name, "Int64", lambda view, key=key: view.server(key, int))
+        _Step(name, "Int64", lambda view, key=key: view.server(key))
         for name, key in zip(_TOKENS, _SERVER_TOKENS, strict=True)
     ),
-    _Step("stop_reason", "string", lambda view: view.server("stop_reason", str)),
-    _Step("error_type", "string", lambda view: view.error("type")),
-    _Step("error_message", "string", lambda view: view.error("message")),
+    _Step("stop_reason", "string", lambda view: view.server("stop_reason")),
+    _Step("error_type", "string", lambda view: view.errors("type")),
+    _Step("error_message", "string", lambda view: view.errors("message")),
     *_COST,
 ]
 
 TOOLS: list[Column[ToolView]] = [
     _RUN_ID,
-    _Tool("step_id", "string", lambda view: view.id_of_step([call.step_index for call in view.rows])),
+    _Tool("step_id", "string", lambda view: view.ids_of_steps([call.step_index for call in view.rows])),
     _Tool("message_id", "string", _each("message_id")),
     *_OWNERS,
     _Tool("step_index", "Int64", _each("step_index")),
@@ -169,7 +181,7 @@ TOOLS: list[Column[ToolView]] = [
 USAGE: list[Column[UsageView]] = [
     _RUN_ID,
     *_OWNERS,
-    _Usage("report_index", "Int64", lambda view: list(range(len(view.rows)))),
+    _Usage("report_index", "Int64", lambda view: view.numbered()),
     _Usage("end_time", _TIME, lambda view: [report.at for report in view.rows]),
     _Usage("step_count", "Int64", _each("step_count")),
     *(_Usage(name, "Int64", _each(name)) for name in _TOKENS),
@@ -178,11 +190,11 @@ USAGE: list[Column[UsageView]] = [
 
 MESSAGES: list[Column[MessageView]] = [
     _RUN_ID,
-    _Message("step_id", "string", lambda view: view.id_of_step([row.entry.step_index for row in view.rows])),
+    _Message("step_id", "string", lambda view: view.ids_of_steps([row.entry.step_index for row in view.rows])),
     _Message("message_id", "string", _each("message_id")),
     *_OWNERS,
     _Message("step_index", "Int64", _each("entry.step_index")),
-    _Message("message_index", "Int64", lambda view: list(range(len(view.rows)))),
+    _Message("message_index", "Int64", lambda view: view.numbered()),
     _Message("message_type", "string", _each("message_type")),
     _Message("content", "string", _each("content")),
     _Message("tool_name", "string", lambda view: view.tool("name")),
@@ -193,19 +205,19 @@ MESSAGES: list[Column[MessageView]] = [
 
 EVENTS: list[Column[EventView]] = [
     _RUN_ID,
-    _Event("step_id", "string", _each("step_id")),
+    _Event("step_id", "string", lambda view: view.ids_of_steps(view.step_indexes)),
     _Event("message_id", "string", _each("message_id")),
     *_OWNERS,
     _Event("step_index", "Int64", lambda view: view.step_indexes),
-    _Event("event_index", "Int64", lambda view: list(range(len(view.rows)))),
-    _Event("event", "string", lambda view: [received.event or None for received in view.run.log or ()]),
+    _Event("event_index", "Int64", lambda view: view.numbered()),
+    _Event("event", "string", lambda view: [row.received.event or None for row in view.rows]),
     _Event("message_type", "string", _each("message_type")),
     _Event("seq_id", "Int64", _each("seq_id")),
-    _Event("received_time", _TIME, lambda view: view.at),
-    _Event("received_s", "Float64", lambda view: view.at, is_ns=True),
+    _Event("received_time", _TIME, _each("at")),
+    _Event("received_s", "Float64", _each("at"), is_ns=True),
     _Event("gap_s", "Float64", lambda view: view.gaps(), is_ns=True),
-    _Event("torn", "boolean", lambda view: [received.torn for received in view.run.log or ()]),
-    _Event("raw_json", "string", lambda view: [received.data for received in view.run.log or ()]),
+    _Event("torn", "boolean", lambda view: [row.received.torn for row in view.rows]),
+    _Event("raw_json", "string", lambda view: [row.received.data for row in view.rows]),
 ]
 
 TABLES: dict[Grain, tuple[type[View], list[Column[Any]]]] = {

@@ -228,6 +228,9 @@ class Fold:
         together = event.tool_returns or [single]
         # the event names one tool, and does not say of which call, unless there is only one
         name = event.name if len(together) == 1 else None
+        # calls of one reply start when the reply is over, not each with its own last argument
+        asked = [call.last_at for part in together if (call := self._calls.get(part.tool_call_id or "")) is not None]
+        asked_last = max((moment for moment in asked if moment is not None), default=None)
         for part in together:
             call = self._calls.get(part.tool_call_id or "") or self._unseen_call(event, part, name, at, changes)
             call.name = call.name or name
@@ -236,7 +239,7 @@ class Fold:
             call.stdout, call.stderr, call.return_message_id = part.stdout, part.stderr, event.id
             if call.approval == "pending":
                 call.approval = "approved"
-            self._time_call(call, at, len(together))
+            self._time_call(call, at, asked_last if len(together) > 1 else None)
             if call.step_index is not None:
                 self.run.steps[call.step_index].last_at = at
             changes.append(EntryChanged(at, call))
@@ -270,7 +273,7 @@ class Fold:
         changes.append(EntryOpened(at, call))
         return call
 
-    def _time_call(self, call: ToolCallEntry, at: int | None, together: int) -> None:
+    def _time_call(self, call: ToolCallEntry, at: int | None, asked_last: int | None) -> None:
         """Latency by arrival, where arrival says anything: not when a server sends steps whole, or a run once more."""
         if at is None or call.last_at is None or call.extra.get("unseen") or call.approval is not None:
             return
@@ -278,8 +281,8 @@ class Fold:
             return
         if "starting_after" in (self.run.request or {}):
             return
-        if together > 1:
-            call.at_most = at - call.last_at
+        if asked_last is not None:
+            call.at_most = at - asked_last
         else:
             call.duration, call.duration_source = at - call.last_at, "client"
 
@@ -317,7 +320,7 @@ class Fold:
 
     def _on_stop(self, event: ev.StopReason, at: int | None, changes: list[Change]) -> None:
         # sent twice on some failures, the general reason first: the later one is the better one
-        self.run.stop_reason = event.stop_reason
+        self.run.stop_reason, self.run.stopped_at = event.stop_reason, at
         changes.append(RunChanged(at, ("stop_reason",)))
 
     def _on_usage(self, event: ev.UsageStatistics, at: int | None, changes: list[Change]) -> None:

@@ -1,8 +1,9 @@
 """Runs as pandas DataFrames, a table a grain. The columns are data in `columns`; this module turns them into pandas.
 
 `x` is a Run, several Runs, a path or a pattern of paths. Same columns, same order, same nullable dtypes, whatever is in
-it; NA is "not reported", never 0. Ids are in every table, so that tables merge, with `validate="one_to_many"`:
-`run_id` (the Run's `uid` where the server sends no run id) and `step_index` always, `step_id` where the server has one.
+it; NA is "not reported", never 0. Ids are in every table, so that tables merge, with `validate="one_to_many"`: on
+`run_id` (the Run's `uid` where the server sends none), and inside a run on `step_id` (`run_id:step_index` where the
+server sends none) or `step_index`. A step that waited for an approval is in two runs: join on both ids.
 Raises InputError for two runs of one id, a pattern without a match, and what is no run.
 """
 
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,7 +18,7 @@ from letta_nb import record
 from letta_nb.columns import TABLES, Column, Grain
 from letta_nb.errors import InputError
 from letta_nb.run import Run
-from letta_nb.views import Same, Values, View, as_list
+from letta_nb.views import PerRun, View, base
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,11 +74,8 @@ def frame(grain: Grain, x: Runs) -> pd.DataFrame:
     import pandas as pd
 
     view, columns = TABLES[grain]
-    views = [view(run) for run in _distinct(_runs(x))]
-    # run by run, so that what a run's columns read is read while it is near
-    parts = [[column.values(view) for column in columns] for view in views]
-    arrays = (_array(column, views, [part[i] for part in parts]) for i, column in enumerate(columns))
-    return pd.DataFrame(dict(zip((column.name for column in columns), arrays, strict=True)), copy=False)
+    rows = view(_distinct(_runs(x)))
+    return pd.DataFrame({column.name: _array(column, rows) for column in columns}, copy=False)
 
 
 def _runs(x: Any) -> Iterator[Run]:
@@ -108,22 +105,20 @@ def _distinct(runs: Iterable[Run]) -> list[Run]:
     return found
 
 
-def _array(column: Column[Any], views: list[View], parts: list[Values]) -> Any:
-    """A column of all runs, as a nullable pandas array. What is the same throughout a run is converted once a run."""
+def _array(column: Column[Any], view: View) -> Any:
+    """A column as a nullable pandas array. What is the same throughout a run is converted once a run."""
     import numpy as np
 
-    bases = [view.base for view in views] if column.dtype == "datetime64[ns, UTC]" else [0] * len(views)
-    if parts and all(isinstance(part, Same) for part in parts):
-        counts = [part.times for part in parts if isinstance(part, Same)]
-        values = [part.value for part in parts if isinstance(part, Same)]
-        return _converted(column, values, np.array(bases)).take(np.repeat(np.arange(len(parts)), counts))
-    lists = [as_list(part) for part in parts]
-    starts = np.repeat(np.array(bases, dtype="int64"), [len(part) for part in lists])
-    return _converted(column, list(chain.from_iterable(lists)), starts)
+    values = column.values(view)
+    run_of_row = np.repeat(np.arange(len(view.runs)), view.counts)
+    bases = np.array([base(run) for run in view.runs] if column.dtype.startswith("datetime") else [0], dtype="int64")
+    if isinstance(values, PerRun):
+        return _converted(column, values.values, bases).take(run_of_row)
+    return _converted(column, values, bases[run_of_row] if len(bases) > 1 else bases)
 
 
 def _converted(column: Column[Any], values: list[Any], bases: Any) -> Any:
-    """Straight from numpy, where pandas would look at every cell. `bases`: what times count from, a row each."""
+    """Straight from numpy, where pandas would look at every cell. `bases`: what times count from."""
     import numpy as np
     import pandas as pd
 

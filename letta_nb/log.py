@@ -13,7 +13,7 @@ _LEVEL = 1  # deltas compress twentyfold even at the fastest level
 
 
 class Received(NamedTuple):
-    """One SSE message as received. `at`: ns since the request was sent, -1 if not known; `torn`: the stream ended in it."""
+    """One SSE message as received. `at`: ns since the request, -1 if not known; `torn`: the stream ended in it."""
 
     at: int
     event: str

@@ -31,7 +31,7 @@ def show(run: Run) -> None:
 
 
 def display_bundle(bundle: dict[str, Any], *, updatable: bool = False) -> Any:
-    """Display a MIME bundle as it is; with `updatable`, returns a handle whose `update(bundle, raw=True)` replaces it."""
+    """Display a MIME bundle as it is; `updatable`: return a handle whose `update(bundle, raw=True)` replaces it."""
     ipython: Any = importlib.import_module("IPython.display")  # untyped
     show_raw = ipython.display
     return show_raw(bundle, raw=True, display_id=True) if updatable else show_raw(bundle, raw=True)

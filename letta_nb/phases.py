@@ -18,7 +18,6 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from letta_nb.entries import Entry, Source, Step, ToolCallEntry
-from letta_nb.events import StopReason
 from letta_nb.run import Run
 
 PhaseKind = Literal["wait", "reasoning", "arguments", "tool", "failed", "pending", "answer", "unattributed", "queue"]
@@ -33,7 +32,6 @@ BLOCKS: dict[str, PhaseKind] = {
     "tool_call": "arguments",
 }
 # the last events of a stream: the stop reason, usage, an error, the end mark, and what may come between them
-_TAIL = 8
 
 
 class Phase(NamedTuple):
@@ -80,9 +78,8 @@ def stopped_at(run: Run) -> int | None:
     """When the server said that the run was over; its stop reason, else its usage report, else the stream's end."""
     if run.ended_at is None:
         return None
-    for index in range(len(run.events) - 1, max(len(run.events) - _TAIL, 0) - 1, -1):
-        if run.log is not None and isinstance(run.events[index], StopReason):
-            return run.log[index].at
+    if run.stopped_at is not None:
+        return run.stopped_at
     reported = run.usage_reports[-1].at if run.usage_reports else None
     return run.ended_at if reported is None else reported
 

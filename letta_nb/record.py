@@ -12,6 +12,7 @@ Keys and passwords are never in it: they are headers, and no header is kept.
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -184,6 +185,8 @@ def _load_sse(path: Path, content: bytes) -> Run:
         agent_name=facts.get("agent"),
         server=f"Letta {facts['server_version']}" if "server_version" in facts else None,
         timed=times is not None,
+        # the same bytes are the same run, whenever they are loaded: tables made apart still join
+        uid=hashlib.sha256(content).hexdigest()[:32],
     )
     clock = _Clock(times)
     for message in sse.decode(clock.chunks(content)):

@@ -108,6 +108,8 @@ class Run:
         self.steps: list[Step] = []
         self.usage_reports: list[Usage] = []
         self.delivery: Literal["token", "step"] | None = None
+        # when the server said that it was over; the connection may close later
+        self.stopped_at: int | None = None
         self.ended_at: int | None = None
         # the notebook cell (its execution count) that shows the run already
         self.shown_in: int | None = None
@@ -252,9 +254,9 @@ class Run:
         messages: Any = request.get("messages")
         if isinstance(request.get("input"), (str, list)):
             messages = [{"role": "user", "content": request["input"]}]
-        for message in cast("list[Any]", messages) if isinstance(messages, list) else []:
-            if isinstance(message, dict) and message.get("role") in ("user", "system"):
-                message = cast("dict[str, Any]", message)
+        # a body sent by someone else may be anything: what is no message is not shown as one
+        for message in cast("list[dict[str, Any]]", messages) if isinstance(messages, list) else []:
+            if isinstance(message, dict) and message.get("role") in ("user", "system"):  # pyright: ignore[reportUnnecessaryIsInstance]
                 kind: Kind = "user" if message["role"] == "user" else "system"
                 entry = self.add_entry(Entry, kind, f"{kind}_message", None, 0 if self.timed else None)
                 entry.buffer.append(ev.text_of(message.get("content")))

@@ -93,7 +93,9 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
 def body_of(response: httpx.Response) -> Body:
     """The unread body of a response; with it, `response.read()` and the like still work."""
     if "content-encoding" in response.headers:  # a proxy's: unpacked by httpx, one layer more
-        return Body(response.aiter_bytes() if isinstance(response.stream, httpx.AsyncByteStream) else response.iter_bytes())
+        return Body(
+            response.aiter_bytes() if isinstance(response.stream, httpx.AsyncByteStream) else response.iter_bytes()
+        )
     return Body(response.stream)
 
 

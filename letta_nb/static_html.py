@@ -30,7 +30,8 @@ _POLICY = (
 def fragment(run: Run) -> str:
     """The output for `text/html`: the bare transcript, and the script that upgrades it where scripts may run."""
     script = _script(run)
-    return _output(bare.html(run) + ("" if script else _NO_VIEW), script)
+    note = "" if script or run.log is None else _NO_VIEW
+    return _output(bare.html(run) + note, script)
 
 
 def running_fragment(run: Run) -> str:

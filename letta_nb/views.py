@@ -1,185 +1,254 @@
-"""A run as rows of one grain, with what its columns need worked out once. No pandas here: lists, and None for unknown.
+"""Runs as rows of one grain, with what its columns need worked out once. No pandas here: lists, and None for unknown.
 
 `duration_s` of a tool is the server's figure where its step had this one tool, else by arrival where arrival tells it,
-else None. `llm_duration_s` by arrival is from the end of the step before (or the request) to the last token.
+else None. `llm_duration_s` by arrival is from the end of the step before (or the request) to the last token. All runs
+are read together: ten thousand short runs cost what one long run does.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, chain, islice, repeat
 from types import NoneType
-from typing import Any, Literal, NamedTuple, cast
-
-import pydantic_core
+from typing import Any, Literal, NamedTuple
 
 from letta_nb import phases, words
 from letta_nb.entries import Entry, Step, ToolCallEntry, Usage
 from letta_nb.run import Run
 
 
-class Same(NamedTuple):
-    """A column whose rows are all alike."""
+class PerRun(NamedTuple):
+    """A column that is the same in all rows of a run: a value a run."""
 
-    value: Any
-    times: int
+    values: list[Any]
 
 
-# a column's values for one run, a row each
-Values = list[Any] | Same
+# a column's values, a row each
+Values = list[Any] | PerRun
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SERVER: dict[str, type] = {
+    "prompt_tokens": int,
+    "completion_tokens": int,
+    "total_tokens": int,
+    "cached_input_tokens": int,
+    "cache_write_tokens": int,
+    "reasoning_tokens": int,
+    "context_tokens": int,
+    "llm_request_ns": int,
+    "model": str,
+    "stop_reason": str,
+    "error_type": str,
+}
+
+
+def arrival_tells(run: Run) -> bool:
+    """Whether arrival times say when things were made: not of steps that came whole, nor of a stored stream."""
+    return run.timed and run.delivery == "token" and "starting_after" not in (run.request or {})
+
+
+def base(run: Run) -> int:
+    """The time of the request, ns since 1970."""
+    return (run.started - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def run_id(run: Run) -> str:
+    """The wire's, else the Run's own."""
+    return run.run_id or run.uid
+
+
+def step_ids(run: Run) -> list[str]:
+    """The wire's, else made of the run's id and the step's place, so that they join."""
+    return [step.step_id or f"{run_id(run)}:{step.index}" for step in run.steps]
 
 
 class View:
-    """A run's rows of one grain; columns read it. Times in rows are ns since the request."""
+    """Several runs as rows of one grain, run after run."""
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        # a resumed stream repeats what was stored: its arrival times say nothing of when it was made
-        self.arrival_tells = run.timed and run.delivery == "token" and "starting_after" not in (run.request or {})
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = runs
+
+    def rows_of(self, run: Run) -> Sequence[Any]:
+        """A run's rows; here its only row is the run."""
+        return [run]
 
     @cached_property
-    def rows(self) -> Sequence[Any]:
-        """One object a row; this one's only row is the run."""
-        return [self.run]
+    def parts(self) -> list[Sequence[Any]]:
+        """The rows of each run."""
+        return list(map(self.rows_of, self.runs))
 
-    def same(self, value: Any) -> Same:
-        """One value for all rows."""
-        return Same(value, len(self.rows))
+    @cached_property
+    def counts(self) -> list[int]:
+        return list(map(len, self.parts))
 
-    @property
-    def base(self) -> int:
-        """The request's time, ns since 1970."""
-        return (self.run.started - _EPOCH) // timedelta(microseconds=1) * 1000
+    @cached_property
+    def rows(self) -> list[Any]:
+        return list(chain.from_iterable(self.parts))
 
-    def id_of_step(self, indexes: Sequence[int | None]) -> Values:
-        ids = [step.step_id for step in self.run.steps]
-        return [None if index is None else ids[index] for index in indexes]
+    def per_run(self, value: Callable[[Run], Any]) -> PerRun:
+        return PerRun(list(map(value, self.runs)))
 
+    def all_of(self, values: Callable[[Run, Sequence[Any]], Iterable[Any]]) -> list[Any]:
+        """Values that are worked out run by run."""
+        return list(chain.from_iterable(map(values, self.runs, self.parts)))
 
-def as_list(values: Values) -> list[Any]:
-    """The values, written out."""
-    return [values.value] * values.times if isinstance(values, Same) else values
+    def numbered(self) -> list[int]:
+        """Each row's place in its run."""
+        return list(chain.from_iterable(map(range, self.counts)))
+
+    def ids_of_steps(self, indexes: Sequence[int | None]) -> list[str | None]:
+        """The step_id of each row, by its step_index."""
+        ids: list[str | None] = []
+        at = iter(indexes)
+        for run, count in zip(self.runs, self.counts, strict=True):
+            of_run = step_ids(run)
+            ids += [None if index is None else of_run[index] for index in islice(at, count)]
+        return ids
 
 
 class StepView(View):
-    @cached_property
-    def rows(self) -> Sequence[Step]:
-        return self.run.steps
+    def rows_of(self, run: Run) -> Sequence[Step]:
+        return run.steps
 
     @cached_property
-    def nothing(self) -> list[None]:
-        return [None] * len(self.rows)
-
-    @cached_property
-    def spans(self) -> tuple[Sequence[int | None], Sequence[int | None]]:
+    def spans(self) -> tuple[list[int | None], list[int | None]]:
         """Starts and ends."""
-        if not self.run.timed or not self.rows:
-            return self.nothing, self.nothing
-        return phases.spans(self.run, phases.stopped_at(self.run))
+        starts: list[int | None] = []
+        ends: list[int | None] = []
+        for run in self.runs:
+            nothing = [None] * len(run.steps)
+            first, last = phases.spans(run, phases.stopped_at(run)) if run.timed and run.steps else (nothing, nothing)
+            starts += first
+            ends += last
+        return starts, ends
 
     @cached_property
     def replies(self) -> tuple[list[int | None], list[int | None]]:
         """First and last token of each step, where arrival tells."""
-        firsts: list[int | None] = [None] * len(self.rows)
-        lasts: list[int | None] = [None] * len(self.rows)
-        for entry in self.run.entries if self.arrival_tells else ():
-            index, last = entry.step_index, entry.last_at
-            if index is None or last is None or entry.kind not in phases.BLOCKS or "unseen" in entry.extra:
+        firsts: list[int | None] = [None] * sum(self.counts)
+        lasts = firsts.copy()
+        for entry, row in self._entries(arrival_tells):
+            last = entry.last_at
+            if last is None or entry.kind not in phases.BLOCKS or "unseen" in entry.extra:
                 continue
-            known = lasts[index]
+            known = lasts[row]
             if known is None:
-                firsts[index], lasts[index] = entry.first_at, last
+                firsts[row], lasts[row] = entry.first_at, last
             elif last > known:
-                lasts[index] = last
+                lasts[row] = last
         return firsts, lasts
 
     @cached_property
     def calls(self) -> tuple[list[int], list[ToolCallEntry | None]]:
         """How many calls each step has, and the last of them."""
-        counts, calls = [0] * len(self.rows), list[ToolCallEntry | None](self.nothing)
-        for entry in self.run.entries:
-            if isinstance(entry, ToolCallEntry) and entry.step_index is not None:
-                counts[entry.step_index] += 1
-                calls[entry.step_index] = entry
+        counts = [0] * sum(self.counts)
+        calls: list[ToolCallEntry | None] = [None] * len(counts)
+        for entry, row in self._entries(bool):
+            if isinstance(entry, ToolCallEntry):
+                counts[row] += 1
+                calls[row] = entry
         return counts, calls
 
-    @cached_property
-    def reports(self) -> list[dict[str, Any]]:
-        """What the server reported of each step; [] where it was not asked."""
-        reports = [step.server for step in self.rows]
-        return reports if any(reports) else []
+    def _entries(self, of: Callable[[Run], bool]) -> Iterator[tuple[Entry, int]]:
+        """The entries of steps, each with its step's row."""
+        offset = 0
+        for run, count in zip(self.runs, self.counts, strict=True):
+            for entry in run.entries if of(run) else ():
+                if entry.step_index is not None:
+                    yield entry, offset + entry.step_index
+            offset += count
 
-    def server(self, key: str, kind: type) -> Values:
-        """A figure or a word of the server's; what is not of its `kind` is as if it were not there."""
-        if not self.reports:
-            return self.same(None)
-        values = [report.get(key) for report in self.reports]
-        if set(map(type, values)) - {kind, NoneType}:
+    @cached_property
+    def _reports(self) -> dict[str, list[Any]]:
+        """What the server reported of the steps, by key; a few steps at a time, all keys while they are near."""
+        reports: list[dict[str, Any]] = [step.server for step in self.rows]
+        columns: dict[str, list[Any]] = {key: [] for key in _SERVER}
+        for start in range(0, len(reports), 512):
+            some = reports[start : start + 512]
+            for key, column in columns.items():
+                column += [report.get(key) for report in some]
+        return columns
+
+    def server(self, key: str) -> Values:
+        """A figure or a word of the server's; what is not of its kind is as if it were not there."""
+        values, kind = self._reports[key], _SERVER[key]
+        kinds = set(map(type, values))
+        if kind not in kinds:
+            return PerRun([None] * len(self.runs))
+        if kinds - {kind, NoneType}:
             return [value if type(value) is kind else None for value in values]
         return values
 
-    @cached_property
-    def ttft(self) -> Values:
-        if not self.arrival_tells:
-            return self.same(None)
-        rows = zip(self.replies[0], self.spans[0], strict=True)
-        return [None if first is None or start is None else first - start for first, start in rows]
-
-    @cached_property
-    def llm(self) -> Values:
-        by_server = self.server("llm_request_ns", int)
-        if not self.arrival_tells:
-            return by_server
-        rows = zip(as_list(by_server), self.replies[1], self.spans[0], strict=True)
-        return [ns if ns is not None or last is None or start is None else last - start for ns, last, start in rows]
-
-    @cached_property
-    def tool(self) -> Values:
-        counts, calls = self.calls
-        return [call.duration if count == 1 and call else None for count, call in zip(counts, calls, strict=True)]
-
     @property
-    def length(self) -> Values:
-        starts, ends = self.spans
-        return [None if start is None or end is None else end - start for start, end in zip(starts, ends, strict=True)]
+    def models(self) -> Values:
+        named = self.server("model")
+        if isinstance(named, PerRun):
+            return self.per_run(lambda run: run.model)
+        by_run = self.all_of(lambda run, steps: repeat(run.model, len(steps)))
+        return [own or model for own, model in zip(named, by_run, strict=True)]
+
+    @cached_property
+    def ttft(self) -> list[int | None]:
+        return list(map(between, self.spans[0], self.replies[0]))
+
+    @cached_property
+    def llm(self) -> list[int | None]:
+        by_arrival = map(between, self.spans[0], self.replies[1])
+        by_server = self.server("llm_request_ns")
+        if isinstance(by_server, PerRun):
+            return list(by_arrival)
+        return [arrived if ns is None else ns for ns, arrived in zip(by_server, by_arrival, strict=True)]
+
+    @cached_property
+    def tool(self) -> list[int | None]:
+        return [call.duration if count == 1 and call else None for count, call in zip(*self.calls, strict=True)]
 
     @property
     def sources(self) -> Values:
         """Who timed the model and the tool: the server where either figure is its own."""
-        asked = as_list(self.server("llm_request_ns", int))
-        told = zip(asked, as_list(self.llm), self.tool, self.calls[1], strict=True)
+        asked = self.server("llm_request_ns")
+        by_server = repeat(None) if isinstance(asked, PerRun) else asked
         return [
             "server"
-            if by_server is not None or (tool is not None and call is not None and call.duration_source == "server")
+            if ns is not None or (tool is not None and call is not None and call.duration_source == "server")
             else None
             if llm is None and tool is None
             else "client"
-            for by_server, llm, tool, call in told
+            for ns, llm, tool, call in zip(by_server, self.llm, self.tool, self.calls[1], strict=False)
         ]
 
-    def error(self, key: Literal["type", "message"]) -> Values:
+    def errors(self, key: Literal["type", "message"]) -> Values:
         """The run's error stands with the step it broke; the server's own rows name their own."""
-        values = self.server("error_type", str) if key == "type" else self.same(None)
-        if not self.rows or self.run.status != "failed" or self.run.error is None or phases.settled(self.run):
+        values = self.server("error_type") if key == "type" else PerRun([None] * len(self.runs))
+        broken = [i for i, run in enumerate(self.runs) if run.steps and run.error and run.status == "failed"]
+        if not any(not phases.settled(self.runs[i]) for i in broken):
             return values
-        *others, last = as_list(values)
-        return [*others, last or getattr(self.run.error, key)]
+        values = [None] * sum(self.counts) if isinstance(values, PerRun) else values.copy()
+        ends = list(accumulate(self.counts))
+        for i in broken:
+            if not phases.settled(self.runs[i]):
+                values[ends[i] - 1] = values[ends[i] - 1] or getattr(self.runs[i].error, key)
+        return values
+
+
+def between(start: int | None, end: int | None) -> int | None:
+    """How long, where both are known."""
+    return None if start is None or end is None else end - start
 
 
 class ToolView(View):
-    @cached_property
-    def rows(self) -> Sequence[ToolCallEntry]:
-        return self.run.tool_calls
+    def rows_of(self, run: Run) -> Sequence[ToolCallEntry]:
+        return run.tool_calls
 
     def starts(self) -> Values:
         """When a call was complete, which is when its tool could begin; not where it arrived after the tool had run."""
-        if self.run.delivery == "step":
-            return self.same(None)
-        return [None if "unseen" in call.extra else call.last_at for call in self.rows]
+        return self.all_of(
+            lambda run, calls: [
+                None if run.delivery == "step" or "unseen" in call.extra else call.last_at for call in calls
+            ]
+        )
 
     @cached_property
     def errors(self) -> list[tuple[str | None, str | None]]:
@@ -187,71 +256,9 @@ class ToolView(View):
 
 
 class UsageView(View):
-    @cached_property
-    def rows(self) -> Sequence[Usage]:
-        return self.run.usage_reports
+    def rows_of(self, run: Run) -> Sequence[Usage]:
+        return run.usage_reports
 
-
-class Message(NamedTuple):
-    """A joined message as on the wire: a tool's return stands apart from its call."""
-
-    entry: Entry
-    message_type: str
-    message_id: str | None
-    content: str | None
-    first_at: int | None
-    last_at: int | None
-
-
-class MessageView(View):
-    @cached_property
-    def rows(self) -> Sequence[Message]:
-        rows: list[Message] = []
-        for _, entries in words.groups(self.run):
-            calls = [entry for entry in entries if isinstance(entry, ToolCallEntry)]
-            rows += [_message(entry) for entry in entries if not entry.extra.get("unseen")]
-            # a step's calls return after its reply, in either era
-            rows += [_return(call) for call in calls if call.has_returned]
-        return rows
-
-    def tool(self, name: str) -> Values:
-        return [getattr(row.entry, name) if isinstance(row.entry, ToolCallEntry) else None for row in self.rows]
-
-
-class EventRow(NamedTuple):
-    """What stands in an event, as far as it is JSON."""
-
-    message_type: str | None
-    message_id: str | None
-    step_id: str | None
-    seq_id: int | None
-
-
-class EventView(View):
-    @cached_property
-    def rows(self) -> Sequence[EventRow]:
-        return [_event_row(received.data) for received in self.run.log or ()]
-
-    @cached_property
-    def at(self) -> list[int | None]:
-        return [at if at >= 0 else None for at in (self.run.log.at if self.run.log is not None else ())]
-
-    def gaps(self) -> Values:
-        return [None if at is None else at - (before or 0) for before, at in pairwise([0, *self.at])]
-
-    @cached_property
-    def step_indexes(self) -> Values:
-        of_message: dict[str | None, int | None] = {}
-        for entry in self.run.entries:
-            of_message[entry.message_id] = entry.step_index
-            if isinstance(entry, ToolCallEntry) and entry.return_message_id:
-                of_message[entry.return_message_id] = entry.step_index
-        of_message[None] = None
-        of_step = {step.step_id: step.index for step in self.run.steps if step.step_id}
-        return [of_step.get(row.step_id or "", of_message.get(row.message_id)) for row in self.rows]
-
-
-# -- reading rows ------------------------------------------------------------------------------------------------------
 
 _ERROR = re.compile(r"\[?([A-Z][\w.]*)(?:\]|:)\s+(.*)", re.DOTALL)
 
@@ -261,30 +268,3 @@ def _error_of(call: ToolCallEntry) -> tuple[str | None, str]:
     line = words.error_line(call)
     match = _ERROR.fullmatch(line)
     return (match[1], match[2]) if match else (None, line)
-
-
-def _message(entry: Entry) -> Message:
-    content = None if entry.kind == "hidden_reasoning" else entry.text
-    return Message(entry, entry.message_type, entry.message_id, content, entry.first_at, entry.last_at)
-
-
-def _return(call: ToolCallEntry) -> Message:
-    at = call.returned_at
-    return Message(call, "tool_return_message", call.return_message_id, call.result, at, at)
-
-
-def _event_row(data: str) -> EventRow:
-    try:
-        value: Any = pydantic_core.from_json(data)
-    except ValueError:
-        return EventRow(None, None, None, None)
-    if not isinstance(value, dict):
-        return EventRow(None, None, None, None)
-    event = cast("dict[str, Any]", value)
-    kind, message, step, seq = event.get("message_type"), event.get("id"), event.get("step_id"), event.get("seq_id")
-    return EventRow(
-        kind if isinstance(kind, str) else None,
-        message if isinstance(message, str) else None,
-        step if isinstance(step, str) else None,
-        seq if type(seq) is int else None,
-    )

@@ -193,7 +193,9 @@ def set_up_node() -> None:
     if stamp.exists() and stamp.read_text() == wanted:
         return
     with progress("JavaScript packages"):
-        if not run("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", cwd=JS):
+        quietly = ("--no-audit", "--no-fund", "--loglevel=error")
+        # a registry that lacks other platforms' packages makes locks that `npm ci` refuses
+        if not run("npm", "ci", *quietly, cwd=JS) and not run("npm", "install", "--no-save", *quietly, cwd=JS):
             raise SetupError("The JavaScript packages could not be installed; npm says why above.")
     stamp.write_text(wanted)
 

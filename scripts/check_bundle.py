@@ -25,9 +25,8 @@ def main() -> int:
         names = sorted(path.name for path in Path(made).iterdir())
         _, differ, missing = filecmp.cmpfiles(made, STATIC, names, shallow=False)
     if differ or missing:
-        print(
-            f"letta_nb/static is not what js/src says ({', '.join(differ + missing)}): run `make js` and commit the result"
-        )
+        names = ", ".join(differ + missing)
+        print(f"letta_nb/static is not what js/src says ({names}): run `make js` and commit the result")
         return 1
     print(f"letta_nb/static is what js/src says ({', '.join(names)})")
     return 0

@@ -1,6 +1,7 @@
 """Writes tests/fixtures/phases.json: lanes, phases and totals of the runs in js/fixtures, for both implementations.
 
-Times in ms with one decimal. The page's own times are rounded the same way, so its differences may be off by 0.2.
+Times in ms with one decimal, as the page has them; a phase that is nothing at that resolution is left out, and a total
+may differ by 0.1 a step.
 """
 
 from __future__ import annotations
@@ -42,7 +43,11 @@ def golden(run: Run) -> dict[str, Any]:
                 "cut": lane.cut,
                 "start": _ms(lane.start),
                 "end": _ms(lane.end),
-                "phases": [[p.kind, _ms(p.start), _ms(p.end), p.source, p.at_most] for p in lane.phases],
+                "phases": [
+                    [p.kind, _ms(p.start), _ms(p.end), p.source, p.at_most]
+                    for p in lane.phases
+                    if _ms(p.start) < _ms(p.end)
+                ],
             }
             for lane in fall.lanes
         ],

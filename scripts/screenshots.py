@@ -1,4 +1,4 @@
-"""Takes the pictures of the README and the docs in a real JupyterLab: `make screenshots`, or with a folder for all states.
+"""Takes the pictures of the README in a real JupyterLab: `make screenshots`; with a folder, of all states.
 
     python scripts/screenshots.py            writes docs/hero.png
     python scripts/screenshots.py FOLDER     writes every state, light and dark, wide and narrow, to look at

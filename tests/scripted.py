@@ -1,4 +1,4 @@
-"""A server that says exactly what a test tells it to, byte for byte, over a real loopback socket, and counts what it gets."""
+"""A server that says exactly what a test tells it to, byte for byte, over a real socket, and keeps what it gets."""
 
 from __future__ import annotations
 

@@ -148,6 +148,13 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
         assert process.wait() == 0
 
 
+def test_what_others_read_is_utf_8() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    show = command("show", "--plain", str(FIXTURES / "0.16.8/v1_unicode_tok.sse"))
+    out = subprocess.run(show, stdout=subprocess.PIPE, env=environment, check=True).stdout
+    assert "日本語" in out.decode("utf-8")
+
+
 def test_serve_says_where_it_is_and_stops_on_an_interrupt() -> None:
     pytest.importorskip("fastapi")
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}

@@ -90,7 +90,7 @@ def test_tokens_unless_said_otherwise(send: Send) -> None:
 
 
 def test_a_misspelt_parameter_is_refused_here(send: Send) -> None:
-    with ScriptedServer([STREAM, HELLO]) as server, pytest.raises(TypeError, match="stream_token.*extra_body"):
+    with ScriptedServer([STREAM, HELLO]) as server, pytest.raises(TypeError, match=r"stream_token.*extra_body"):
         send(server.url, stream_token=True)
     assert server.requests == []
 
@@ -126,7 +126,7 @@ def test_an_unknown_name_says_which_there_are(send: Send) -> None:
     agents = answer([{"id": AGENT, "name": "bob"}])
     with (
         ScriptedServer([STREAM, HELLO], {("GET", "/v1/agents/"): agents}) as server,
-        pytest.raises(errors.AgentNotFound, match="no agent named 'alice'.*There are bob"),
+        pytest.raises(errors.AgentNotFound, match=r"no agent named 'alice'.*There are bob"),
     ):
         send(server.url, agent="alice")
     assert server.posts == []
@@ -160,8 +160,13 @@ REFUSED = {
         errors.ValidationError,
         "Input should be a valid list",
     ),
-    "429": ("429 Too Many Requests", b'{"error":{"type":"llm_rate_limit","message":"slow"}}', errors.RateLimited, "slow"),
-    "500": ("500 Internal Server Error", b'{"detail":"An unknown error occurred"}', errors.ServerError, "unknown error"),
+    "429": (
+        "429 Too Many Requests",
+        b'{"error":{"type":"llm_rate_limit","message":"slow"}}',
+        errors.RateLimited,
+        "slow",
+    ),
+    "500": ("500 Internal Server Error", b'{"detail":"An unknown error"}', errors.ServerError, "unknown error"),
     "502 html": ("502 Bad Gateway", b"<html><h1>Bad Gateway</h1></html>", errors.ServerError, "Bad Gateway"),
     "empty": ("503 Service Unavailable", b"", errors.ServerError, r"\(no message\)"),
 }
@@ -190,7 +195,10 @@ def test_html_instead_of_a_stream(send: Send) -> None:
 
 def test_a_redirect_is_never_followed(send: Send) -> None:
     away = response(b"", "307 Temporary Redirect", location="http://127.0.0.1:9/elsewhere")
-    with ScriptedServer([away]) as server, pytest.raises(errors.ProtocolError, match="redirected to http://127.0.0.1:9"):
+    with (
+        ScriptedServer([away]) as server,
+        pytest.raises(errors.ProtocolError, match=r"redirected to http://127.0.0.1:9"),
+    ):
         send(server.url)
     assert len(server.posts) == 1
 
@@ -204,14 +212,14 @@ def test_a_refused_connection(send: Send) -> None:
 
 @pytest.mark.parametrize("url", ["localhost:8283", "ftp://x", "http://", "nonsense"])
 def test_an_address_that_is_none(send: Send, url: str) -> None:
-    with pytest.raises(errors.ConfigurationError, match="not an address"):
+    with pytest.raises(errors.ConfigurationError, match=r"not an address"):
         send(url)
 
 
 def test_no_server_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LETTA_BASE_URL", raising=False)
     monkeypatch.delenv("LETTA_API_KEY", raising=False)
-    with pytest.raises(errors.ConfigurationError, match="LETTA_BASE_URL.*serve"):
+    with pytest.raises(errors.ConfigurationError, match=r"LETTA_BASE_URL.*serve"):
         letta_nb.Client()
 
 
@@ -223,7 +231,7 @@ def test_an_empty_prompt_is_not_sent(send: Send, prompt: Any) -> None:
 
 
 def test_closed_before_any_answer_is_not_sent_again(send: Send) -> None:
-    with ScriptedServer([reset]) as server, pytest.raises(errors.ConnectionFailed, match="not sent again"):
+    with ScriptedServer([reset]) as server, pytest.raises(errors.ConnectionFailed, match=r"not sent again"):
         send(server.url)
     assert len(server.posts) == 1
 
@@ -316,7 +324,8 @@ def test_figures_that_a_server_lacks_are_not_missed() -> None:
 
 def test_agents_are_listed_to_the_end() -> None:
     def paged(start: int, count: int) -> list[dict[str, str]]:
-        return [{"id": f"agent-{index:08d}-0000-4000-8000-000000000000", "name": f"a{index}"} for index in range(start, start + count)]
+        numbers = range(start, start + count)
+        return [{"id": f"agent-{number:08d}-0000-4000-8000-000000000000", "name": f"a{number}"} for number in numbers]
 
     class Paging(httpx.MockTransport):
         def __init__(self) -> None:

@@ -99,10 +99,9 @@ def test_ids_join() -> None:
         inside = tables[grain][tables[grain]["step_index"].notna()]
         merged = steps.merge(inside, on=["run_id", "step_index"], validate="one_to_many", suffixes=("_step", ""))
         assert len(merged) == len(inside)
-        named = inside[inside["step_id"].notna()]
-        merged = steps.merge(named, on=["run_id", "step_id"], validate="one_to_many", suffixes=("_step", ""))
+        merged = steps.merge(inside, on=["run_id", "step_id"], validate="one_to_many", suffixes=("_step", ""))
         assert (merged["step_index_step"] == merged["step_index"]).all()
-        assert len(merged) == len(named)
+        assert len(merged) == len(inside)
 
 
 @pytest.mark.parametrize("expected", EXPECTED, ids=lambda expected: expected.name)

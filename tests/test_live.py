@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted import AGENT, STREAM, ScriptedServer, answer
 
 import letta_nb
 from letta_nb import api, errors, live
 from letta_nb.entries import Change
 from letta_nb.live import Live
 from letta_nb.run import Run
-from scripted import AGENT, STREAM, ScriptedServer, answer
 
 FIXTURES = Path(__file__).parent / "fixtures"
 HELLO = (FIXTURES / "0.16.8/v1_hello_tok.sse").read_bytes()

@@ -63,7 +63,9 @@ def test_a_prompt_arrives_as_it_was_written(shell: Any, sent: list[Any], prompt:
 
 
 def test_several_questions_in_one_cell(shell: Any, sent: list[Any]) -> None:
-    shell.run_cell("a = %letta one?\nb = 1\n%letta isn't it two?\n%letta three\nc = %letta -a bob four?\n").raise_error()
+    shell.run_cell(
+        "a = %letta one?\nb = 1\n%letta isn't it two?\n%letta three\nc = %letta -a bob four?\n"
+    ).raise_error()
     assert [call[:2] for call in sent] == [("one?", None), ("isn't it two?", None), ("three", None), ("four?", "bob")]
 
 

@@ -314,6 +314,19 @@ def test_what_is_too_large_even_so_has_no_script(monkeypatch: pytest.MonkeyPatch
     assert "Done: weather" in html
 
 
+@pytest.mark.usefixtures("bundle")
+def test_a_run_that_kept_no_events_is_bare() -> None:
+    whole = load("0.16.8/v1_multi_tok")
+    run = whole.blank()
+    for received in whole.log or ():
+        run.receive(Received(*received))
+    run.end(whole.ended_at)
+    html = static_html.fragment(run)
+    assert "Done: weather" in html
+    assert "<script" not in html
+    assert "too large" not in html
+
+
 @pytest.mark.parametrize("loader", ["boot()", 'x("</script>", "__CODE__", "__DATA__")', LOADER * 2])
 def test_a_loader_that_cannot_work_is_refused(loader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "loader.js").write_text(loader)

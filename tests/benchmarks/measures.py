@@ -49,7 +49,7 @@ def typed(number: int, url: str) -> Figures:
 
     path = f"{url}/v1/agents/{agent(number)}/messages/stream"
     with httpx.Client(timeout=None) as client, client.stream("POST", path, json=BODY) as response:
-        return consumed((events.parse(one.data, one.event) for one in sse.decode(response.iter_bytes())), number)
+        return consumed((events.parse(one.data, one.event) for one in sse.decode(sse.body_of(response))), number)
 
 
 def _pipeline(number: int, url: str, record: bool) -> Figures:
@@ -99,7 +99,7 @@ def big_official(size: int, url: str) -> Figures:
     return {"cpu_s": time.process_time() - start}
 
 
-# -- without a socket ---------------------------------------------------------------------------------------------------
+# -- without a socket --------------------------------------------------------------------------------------------------
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -118,13 +118,7 @@ def _run_of(steps: int) -> Any:
     for number in range(steps):
         ids = {"id": f"message-{number}", "step_id": f"step-{number}", "run_id": f"run-{run.uid}", "is_err": None}
         call = {"name": "f", "arguments": '{"n":1}', "tool_call_id": f"call-{number}"}
-        back = {"tool_return": "ok", "status": "success", "tool_call_id": f"call-{number}"}
-            "tool_return": "ok",
-            "status": "success",
-            "tool_call_id": f"call-{number}",
-            "stdout": None,
-            "stderr": None,
-        }
+        back = {"tool_return": "ok", "status": "success", "tool_call_id": f"call-{number}", "stdout": None}
         for at, event in enumerate(
             (
                 {"message_type": "reasoning_message", **ids, "reasoning": "Next."},

@@ -129,7 +129,8 @@ def test_a_second_view_is_complete_and_live(open_notebook: Open) -> None:
         "second.ipynb",
         talker(
             300,
-            "await asyncio.sleep(0.01)\n        while number > 100 and not released.is_set(): await asyncio.sleep(0.01)",
+            "await asyncio.sleep(0.01)\n"
+            "        while number > 100 and not released.is_set(): await asyncio.sleep(0.01)",
         )
         + "import threading\nreleased = threading.Event()\n",
         "run = %letta --bg go on",

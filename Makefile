@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-py test-notebooks test-js test-browser bench lint drift js screenshots clean
+.PHONY: help setup demo test test-py test-notebooks test-js test-browser bench lint drift js notebooks screenshots clean
 
 # our tools first, and Node.js from .venv where the machine has none
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -19,7 +19,7 @@ setup: ## everything for development: Python, Node.js and Chromium
 
 demo: ## JupyterLab on the first notebook; needs no key, server or Node.js (ARGS="--help" for options)
 	@$(BOOTSTRAP) demo
-	@letta-nb demo $(ARGS)
+	@letta-nb demo --dir notebooks $(ARGS)
 
 test: drift test-js test-py test-notebooks test-browser ## all that CI runs
 	$(call say,"All tests passed")
@@ -68,6 +68,10 @@ js: ## rebuild the bundle in letta_nb/static and the types it is written against
 	@$(BOOTSTRAP) test node
 	@python scripts/generate_types.py
 	@cd js && npm run --silent build
+
+notebooks: ## execute the notebooks and keep their outputs
+	@$(BOOTSTRAP) test
+	@python scripts/run_notebooks.py $(ARGS)
 
 screenshots: ## the pictures of the README, from a real JupyterLab
 	@$(BOOTSTRAP) test chromium

@@ -31,7 +31,6 @@ BLOCKS: dict[str, PhaseKind] = {
     "assistant": "answer",
     "tool_call": "arguments",
 }
-# the last events of a stream: the stop reason, usage, an error, the end mark, and what may come between them
 
 
 class Phase(NamedTuple):

@@ -91,7 +91,7 @@ def _event_line(received: Received) -> str:
 def _is_json(text: str) -> bool:
     try:
         pydantic_core.from_json(text, allow_inf_nan=False)
-    except ValueError:
+    except (ValueError, TypeError):  # TypeError: a lone surrogate
         return False
     return True
 
@@ -125,20 +125,23 @@ def load_one(path: Path) -> Run:
     return _load_run_file(path, content)
 
 
+# what reading JSON of the wrong shape can raise
+_MISSHAPEN = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+
+
 def _load_run_file(path: Path, content: bytes) -> Run:
-    lines = content.decode("utf-8", "surrogatepass").split("\n")
+    lines = content.split(b"\n")
     try:
         head = json.loads(lines[0])
         version, facts = head["letta_nb"], head["run"]
-    except (ValueError, KeyError, TypeError):
+        run = _begun(facts) if version == VERSION else None
+    except _MISSHAPEN:
         raise InputError(
             f'{path} is not a run file: its first line should be {{"letta_nb": {VERSION}, ...}}. '
             "Raw bytes of a server need the suffix .sse."
         ) from None
-    if version != VERSION:
+    if run is None:
         raise InputError(f"{path} is a run file of version {version}; this letta_nb reads version {VERSION}.")
-    facts["started"] = datetime.fromisoformat(facts["started"])
-    run = Run(facts.pop("request"), **facts)
     for number, line in enumerate(lines[1:], start=2):
         if line:
             _read_line(run, line, path, number, torn=number == len(lines))
@@ -146,13 +149,27 @@ def _load_run_file(path: Path, content: bytes) -> Run:
     return run
 
 
-def _read_line(run: Run, line: str, path: Path, number: int, *, torn: bool) -> None:
+def _begun(facts: dict[str, Any]) -> Run:
+    """The run that a header tells of; a fact from a later release is left out."""
+    known = {name: facts[name] for name in _header(Run()) if name in facts and name not in ("request", "started")}
+    return Run(facts["request"], started=datetime.fromisoformat(facts["started"]), **known)
+
+
+def _read_line(run: Run, line: bytes, path: Path, number: int, *, torn: bool) -> None:
     try:
-        row = json.loads(line)
+        text = line.decode("utf-8", "surrogatepass")
+        row = json.loads(text)
     except ValueError:
         if torn:  # the writer was stopped in the middle of its last line
             return
         raise InputError(f"{path}, line {number}, is not JSON.") from None
+    try:
+        _take_row(run, row, text)
+    except _MISSHAPEN:
+        raise InputError(f"{path}, line {number}, is not a line of a run file.") from None
+
+
+def _take_row(run: Run, row: dict[str, Any], line: str) -> None:
     if "end" in row:
         end = row["end"]
         at = None if end["at"] is None else round(end["at"] * 1e9)
@@ -171,12 +188,24 @@ def _verbatim(line: str) -> str:
 
 def _load_sse(path: Path, content: bytes) -> Run:
     sidecar = path.with_suffix(".json")
-    facts: dict[str, Any] = json.loads(sidecar.read_bytes()) if sidecar.exists() else {}
-    times = facts.get("lines_ms_len")
-    if facts.get("status", 200) != 200:
+    try:
+        facts: dict[str, Any] = json.loads(sidecar.read_bytes()) if sidecar.exists() else {}
+        run = _recorded(facts, content) if facts.get("status", 200) == 200 else None
+    except _MISSHAPEN:
         raise InputError(
-            f"{path} is a refused request (HTTP {facts['status']}), not a stream: {content[:200].decode()}"
-        )
+            f"{sidecar} beside {path.name} does not say how it was recorded. Without that file the run loads, untimed."
+        ) from None
+    if run is None:
+        words = content[:200].decode("utf-8", "replace")
+        raise InputError(f"{path} is a refused request (HTTP {facts['status']}), not a stream: {words}")
+    if not run.event_count:
+        raise InputError(f"{path} holds no server-sent event.")
+    return run
+
+
+def _recorded(facts: dict[str, Any], content: bytes) -> Run:
+    """The run of recorded bytes; `facts` is what stands beside them."""
+    times = facts.get("lines_ms_len")
     request: dict[str, Any] = facts.get("request") or {}
     run = Run(
         request.get("body"),
@@ -191,8 +220,6 @@ def _load_sse(path: Path, content: bytes) -> Run:
     clock = _Clock(times)
     for message in sse.decode(clock.chunks(content)):
         run.receive(Received(clock.at, message.event, message.data, message.torn))
-    if not run.event_count:
-        raise InputError(f"{path} holds no server-sent event.")
     run.end(round(facts["total_ms"] * 1e6) if run.timed else None)
     return run
 

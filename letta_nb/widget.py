@@ -6,6 +6,7 @@ import contextvars
 import functools
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any
@@ -20,6 +21,18 @@ from letta_nb.run import Run
 
 # Jupyter Server drops messages for good beyond 3,000 in 3 s: a batch every 33 ms stays far below, one a token does not.
 BATCH_S = 0.033
+
+
+# A page that was away when a run ended missed its frozen output, and what it saved in mid-run is a widget: its model
+# must still be there to answer. Each costs its bundle in what a reloading page is sent, so only the latest are kept.
+_KEPT = 20
+_ended: deque[RunWidget] = deque()
+
+
+def _keep(widget: RunWidget) -> None:
+    _ended.append(widget)
+    if len(_ended) > _KEPT:
+        _ended.popleft().close()
 
 
 @functools.cache
@@ -92,7 +105,7 @@ class LiveView:
             # a refused request has nothing to show: the error says it all
             frozen = run.mimebundle() if problem is None else {"text/html": "", "text/plain": ""}
             self._handle.update(frozen, raw=True)
-        self._widget.close()
+        _keep(self._widget)
 
     def _run_pump(self) -> None:
         while True:

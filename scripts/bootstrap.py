@@ -125,6 +125,8 @@ def uv_settings() -> dict[str, str]:
     for theirs, ours in wanted.items():
         if theirs not in env and (value := pip(ours)):
             env[theirs] = ",".join(value.split()) if theirs == "UV_FIND_LINKS" else value
+    # one index is as good as another, as for pip
+    env.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     env.setdefault("UV_SYSTEM_CERTS", "1")
     env.setdefault("UV_LINK_MODE", "copy")
     env.setdefault("UV_HTTP_RETRIES", "2")

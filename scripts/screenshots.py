@@ -1,7 +1,7 @@
 """Takes the pictures of the README in a real JupyterLab: `make screenshots`; with a folder, of all states.
 
-    python scripts/screenshots.py            writes docs/hero.png
-    python scripts/screenshots.py FOLDER     writes every state, light and dark, wide and narrow, to look at
+python scripts/screenshots.py            writes docs/hero.png
+python scripts/screenshots.py FOLDER     writes every state, light and dark, wide and narrow, to look at
 """
 
 from __future__ import annotations

@@ -23,8 +23,9 @@ run
 record feed phases protocol
 words client
 text views live
-columns bare replay plots
-frames static_html
+wire_views bare replay
+columns static_html
+frames
 notebook
 widget
 server

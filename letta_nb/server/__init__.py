@@ -48,7 +48,7 @@ def serve(
         ping_interval: Seconds of silence before a ping.
         pace: Tokens per second of the scripted model; 0 for as fast as it can.
     """
-    _require_extra()
+    require_extra()
     from letta_nb.server.assembly import assemble
 
     server = assemble(
@@ -67,7 +67,8 @@ def serve(
     return server.start()
 
 
-def _require_extra() -> None:
+def require_extra() -> None:
+    """Raise ConfigurationError, with what to install, unless all that `serve` needs is there."""
     from importlib.util import find_spec
 
     if missing := [name for name in _EXTRA if find_spec(name) is None]:
@@ -79,7 +80,7 @@ def _require_extra() -> None:
 
 def __getattr__(name: str) -> Any:
     if name == "Server":
-        _require_extra()
+        require_extra()
         from letta_nb.server.lifecycle import Server
 
         return Server

@@ -1,0 +1,69 @@
+"""The notebooks: executed afresh with what they must show, and committed with their outputs frozen."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from run_notebooks import execute  # noqa: E402
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SHOWS = {
+    "01_first_run": [
+        "no language model",
+        "Completed",
+        "bike_score",
+        "Bike in Oslo?",
+        "Driest",
+        "Bergen",
+        "UnknownCity",
+        "slow_lookup",
+        "(True, True)",
+    ],
+    "02_runs_as_tables": ["Run completed", "calculate", "duration_source", "usage_statistics", "get_weather", "server"],
+}
+
+
+def pieces(notebook: Any) -> list[dict[str, str]]:
+    return [output.data for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
+
+
+def everything(notebook: Any) -> str:
+    streams = [output.text for cell in notebook.cells for output in cell.get("outputs", []) if "text" in output]
+    return "\n".join([*streams, *(part for data in pieces(notebook) for part in data.values())])
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_executed_it_shows_what_it_says(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LETTA_BASE_URL", "LETTA_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    shown = everything(execute(path))
+    assert [words for words in SHOWS[path.stem] if words.lower() not in shown.lower()] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_committed_it_is_executed_and_frozen(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert "widgets" not in notebook.metadata
+    assert not any("application/vnd.jupyter.widget-view+json" in data for data in pieces(notebook))
+    assert not any(output.output_type == "error" for cell in code for output in cell.outputs)
+    assert [words for words in SHOWS[path.stem] if words.lower() not in everything(notebook).lower()] == []
+
+
+def test_a_frozen_run_stays_small() -> None:
+    notebook = nbformat.read(ROOT / "notebooks/01_first_run.ipynb", as_version=4)
+    frozen = [data["text/html"] for data in pieces(notebook) if "lnb-out" in data.get("text/html", "")]
+    assert len(frozen) >= 4
+    # a notebook of twenty runs has to stay under a megabyte or so
+    assert max(map(len, frozen)) < 60_000

@@ -22,8 +22,8 @@ from letta_nb.entries import (
 from letta_nb.log import Received
 from letta_nb.run import Run
 
-# Pieces of text that arrive within this time share a mark: closer than a person sees, and marks stay below the text.
-_MARK_MS = 10.0
+# Pieces of text that arrive within this time share a mark: it is what a batch takes, and marks stay below the text.
+_MARK_MS = 33.0
 
 
 def ms(at: int | None) -> float | None:

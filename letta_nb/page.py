@@ -152,9 +152,11 @@ Change = RunChange | StepChange | OpenChange | TextChange | EntryChange
 
 
 class Batch(TypedDict):
-    """Kernel to page, at most one every 33 ms. `seq` counts from 1; `now` is the kernel's clock for the run, ms."""
+    """Kernel to page, at most one every 33 ms. `seq` counts from 1; `now` is the kernel's clock for the run, ms.
 
-    type: Literal["batch"]
+    The one thing a kernel sends as a message, so it says no more about itself: it must cost little beside its text.
+    """
+
     seq: int
     now: float | None
     changes: list[Change]

@@ -124,7 +124,7 @@ class LiveView:
             changes = self._pending.take()
             self._sent.absorb(changes)
             self._seq += 1
-            batch = {"type": "batch", "seq": self._seq, "now": self._now(), "changes": changes}
+            batch = {"seq": self._seq, "now": self._now(), "changes": changes}
         self._widget.send(batch)
 
     def _snapshot(self) -> Any:

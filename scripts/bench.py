@@ -65,7 +65,8 @@ class Bench:
         return self.known[key]
 
     def once(self, name: str, number: int) -> Figures:
-        command = [sys.executable, str(HERE / "measures.py"), name, str(number), self.url]
+        script = [name, str(number), self.url] if name != "page_live" else [str(number)]
+        command = [sys.executable, str(HERE / ("page_live.py" if name == "page_live" else "measures.py")), *script]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{name} {number} failed:\n{done.stderr[-2000:]}")
@@ -82,6 +83,10 @@ class Bench:
     def one(self, name: str, number: int, figure: str = "cpu_s") -> float:
         """One figure of one process: for what takes long."""
         return self.best(name, number, 1)[figure]
+
+    def page(self, figure: str) -> float:
+        """One figure of a run in a real JupyterLab; all come from one session."""
+        return self.one("page_live", int(5_000 * self.scale), figure)
 
     def grown(self, name: str) -> float:
         return self.one(name, self.million, "grown_mb")
@@ -140,6 +145,11 @@ ROWS = [
         2,
         more_is_better=False,
     ),
+    Row("kernel to page, 400 tokens/s: lost", lambda b: b.page("lost"), 0, more_is_better=False, unit=" tokens"),
+    Row("the same, age when drawn, p95", lambda b: b.page("p95_ms"), 50, more_is_better=False, unit=" ms"),
+    Row("the same, tasks over 50 ms", lambda b: b.page("long_tasks"), 0, more_is_better=False, unit=""),
+    Row("5,000 tokens in one burst: lost", lambda b: b.page("burst_lost"), 0, more_is_better=False, unit=" tokens"),
+    Row("Stop in a blocked cell, click to stopped", lambda b: b.page("stop_ms"), 200, more_is_better=False, unit=" ms"),
     Row("100k step rows to a DataFrame", lambda b: b.get("step_rows", b.many, "rows_per_s"), 1e6, unit=" rows/CPU-s"),
     Row("100k step rows, against json_normalize", lambda b: b.get("step_rows", b.many, "ratio"), 5),
     Row(

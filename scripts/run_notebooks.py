@@ -14,7 +14,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 
 
 def execute(path: Path) -> Any:
-    """The notebook with fresh outputs and nothing that differs from one machine to the next: no times, no widget state."""
+    """The notebook with fresh outputs, without what differs from one machine to the next or no reader needs."""
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=300, record_timing=False, resources={"metadata": {"path": str(FOLDER)}}).execute()
     notebook.metadata.pop("widgets", None)

@@ -206,7 +206,7 @@ def test_what_is_sent_grows_with_the_text(tokens: int, token: str) -> None:
         log.add(run, run.receive(Received(at, "", json.dumps(event)))[1])
         text += len(token.encode())
         if at - flushed >= 33_000_000:
-            words = {"type": "batch", "seq": number, "now": feed.ms(at), "changes": log.take()}
+            words = {"seq": number, "now": feed.ms(at), "changes": log.take()}
             sent += len(json.dumps(words, ensure_ascii=False, separators=(",", ":")).encode())
             flushed = at
     flushes, marks = tokens * 2.5 / 33, tokens * 2.5 / 10

@@ -173,7 +173,7 @@ def page_bytes(number: int, url: str) -> Figures:
         log.add(run, run.receive(Received(at, "", tokens[index % len(tokens)][6:-2].decode()))[1])
         if at - flushed >= 33_000_000 or index == number - 1:
             batch, flushed = batch + 1, at
-            words = {"type": "batch", "seq": batch, "now": ms(at), "changes": log.take()}
+            words = {"seq": batch, "now": ms(at), "changes": log.take()}
             sent += len(json.dumps(words, ensure_ascii=False, separators=(",", ":")).encode())
     text = len(run.text.encode())
     return {"sent": sent, "text": text, "ratio": sent / text, "cpu_s": time.process_time() - start}

@@ -1,0 +1,71 @@
+// Bundles for letta_nb/static: widget.js (anywidget), frozen.js and loader.js (saved outputs). Same source, same bytes.
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const out = process.env.LNB_OUT ?? join(here, "../letta_nb/static");
+const LIMIT = 40_000;
+const TARGET = 20_000;
+
+/** CSS is imported as text and stands in a shadow root. */
+const css = {
+  name: "css",
+  setup(b) {
+    b.onLoad({ filter: /\.css$/ }, async ({ path }) => {
+      const made = await build({
+        entryPoints: [path],
+        minify: true,
+        write: false,
+        target: "chrome110",
+        logLevel: "error",
+      });
+      return { contents: made.outputFiles[0].text.trim(), loader: "text" };
+    });
+  },
+};
+
+async function bundle(name, format) {
+  const made = await build({
+    absWorkingDir: here,
+    entryPoints: [`src/${name}.ts`],
+    bundle: true,
+    minify: true,
+    format,
+    target: "es2022",
+    charset: "ascii",
+    legalComments: "none",
+    write: false,
+    plugins: [css],
+    logLevel: "warning",
+  });
+  return made.outputFiles[0].text;
+}
+
+function check(name, text) {
+  const size = gzipSync(text, { level: 9 }).length;
+  console.log(`${name.padEnd(10)} ${String(text.length).padStart(7)} B  ${String(size).padStart(6)} B gzip`);
+  if (size > LIMIT) throw new Error(`${name} is over ${LIMIT} B gzip`);
+  if (size > TARGET) console.warn(`${name} is over the target of ${TARGET} B gzip`);
+  if (/innerHTML|\beval\(|new Function|\bfetch\(|XMLHttpRequest/.test(text))
+    throw new Error(`${name} holds what it must not`);
+  if (name === "loader.js") {
+    if (text.includes("</") || text.includes("<!--")) throw new Error("loader.js cannot stand inside <script>");
+    for (const word of ["__CODE__", "__DATA__"]) {
+      if (text.split(word).length !== 2) throw new Error(`loader.js must hold ${word} once`);
+    }
+  }
+}
+
+await mkdir(out, { recursive: true });
+for (const [name, format] of [
+  ["widget", "esm"],
+  ["frozen", "iife"],
+  ["loader", "iife"],
+]) {
+  const text = await bundle(name, format);
+  check(`${name}.js`, text);
+  await writeFile(join(out, `${name}.js`), text);
+}

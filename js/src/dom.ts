@@ -1,0 +1,45 @@
+/** Elements, the only way this page makes them: text is always text, never markup. */
+
+export type Child = Node | string | null | undefined | false;
+
+export function h<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  cls?: string,
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  if (cls) element.className = cls;
+  add(element, ...children);
+  return element;
+}
+
+export function add(parent: Node, ...children: Child[]): void {
+  for (const child of children) {
+    if (child) parent.appendChild(typeof child === "string" ? document.createTextNode(child) : child);
+  }
+}
+
+export function set<T extends Element>(element: T, attributes: Record<string, string | null>): T {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null) element.removeAttribute(name);
+    else if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+  }
+  return element;
+}
+
+/** Writes only what differs: reading is cheap, a write costs layout. */
+export function say(element: Node, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function show(element: HTMLElement, visible: boolean): void {
+  if (element.hidden === visible) element.hidden = !visible;
+}
+
+export function button(cls: string, label: string, onClick: () => void, ...children: Child[]): HTMLButtonElement {
+  const made = h("button", cls, ...children);
+  made.type = "button";
+  if (label) made.setAttribute("aria-label", label);
+  made.addEventListener("click", onClick);
+  return made;
+}

@@ -1,0 +1,128 @@
+/** Markdown as it streams, drawn by our own hand: known elements only, text as text, nothing fetched. */
+
+import * as smd from "streaming-markdown";
+import { h, set } from "./dom";
+
+const TAGS: Record<number, keyof HTMLElementTagNameMap> = {
+  [smd.PARAGRAPH]: "p",
+  [smd.HEADING_1]: "h4",
+  [smd.HEADING_2]: "h4",
+  [smd.HEADING_3]: "h5",
+  [smd.HEADING_4]: "h5",
+  [smd.HEADING_5]: "h6",
+  [smd.HEADING_6]: "h6",
+  [smd.CODE_INLINE]: "code",
+  [smd.ITALIC_AST]: "em",
+  [smd.ITALIC_UND]: "em",
+  [smd.STRONG_AST]: "strong",
+  [smd.STRONG_UND]: "strong",
+  [smd.STRIKE]: "s",
+  [smd.BLOCKQUOTE]: "blockquote",
+  [smd.LINE_BREAK]: "br",
+  [smd.RULE]: "hr",
+  [smd.LIST_UNORDERED]: "ul",
+  [smd.LIST_ORDERED]: "ol",
+  [smd.LIST_ITEM]: "li",
+  [smd.TABLE_ROW]: "tr",
+  [smd.EQUATION_BLOCK]: "code",
+  [smd.EQUATION_INLINE]: "code",
+};
+
+/** Only where a reader would expect a link to go. */
+export function safeUrl(text: string): string | null {
+  try {
+    const url = new URL(text);
+    return ["http:", "https:", "mailto:"].includes(url.protocol) ? url.href : null;
+  } catch {
+    return null;
+  }
+}
+
+/** What may scroll sideways can be reached with keys. */
+function reachable<T extends HTMLElement>(element: T, name: string): T {
+  return set(element, { tabindex: "0", role: "group", "aria-label": name });
+}
+
+function link(): HTMLElement {
+  const made = h("a");
+  made.target = "_blank";
+  made.rel = "noopener noreferrer";
+  return made;
+}
+
+function make(type: number, parent: HTMLElement): { outer: HTMLElement; inner: HTMLElement } {
+  const one = (element: HTMLElement) => ({ outer: element, inner: element });
+  if (type === smd.LINK || type === smd.RAW_URL || type === smd.IMAGE) return one(link());
+  if (type === smd.CODE_BLOCK || type === smd.CODE_FENCE) return one(reachable(h("pre", "well m"), "Code"));
+  if (type === smd.TABLE) {
+    const inner = h("table", "grid-t");
+    return { outer: reachable(h("div", "scroll", inner), "Table"), inner };
+  }
+  if (type === smd.TABLE_CELL) return one(h(parent.previousElementSibling ? "td" : "th"));
+  if (type === smd.CHECKBOX) {
+    const box = h("input");
+    box.type = "checkbox";
+    box.disabled = true;
+    box.ariaLabel = "task";
+    return one(box);
+  }
+  return one(h(TAGS[type] ?? "span"));
+}
+
+function attribute(element: HTMLElement, type: number, value: string): void {
+  if (type === smd.HREF || type === smd.SRC) {
+    const url = safeUrl(value);
+    if (url) element.setAttribute("href", url);
+    else element.removeAttribute("href");
+    if (type === smd.SRC && !element.textContent) element.textContent = value;
+  } else if (type === smd.START && /^\d{1,9}$/.test(value)) {
+    element.setAttribute("start", value);
+  } else if (type === smd.CHECKED) {
+    element.setAttribute("checked", "");
+  }
+}
+
+/** One answer: give it the text as it grows; what is drawn stays. */
+export class Markdown {
+  readonly element = h("div", "md");
+  private stack: HTMLElement[] = [this.element];
+  private readonly parser: smd.Parser;
+  private written = 0;
+  private ended = false;
+
+  constructor() {
+    this.parser = smd.parser({
+      data: this,
+      add_token: (self: Markdown, type: number) => self.open(type),
+      end_token: (self: Markdown) => {
+        if (self.stack.length > 1) self.stack.pop();
+      },
+      add_text: (self: Markdown, text: string) => self.top.append(text),
+      set_attr: (self: Markdown, type: number, value: string) => attribute(self.top, type, value),
+    });
+  }
+
+  private get top(): HTMLElement {
+    return this.stack.at(-1) ?? this.element;
+  }
+
+  private open(type: number): void {
+    if (type === smd.DOCUMENT) return void this.stack.push(this.element);
+    const { outer, inner } = make(type, this.top);
+    this.top.append(outer);
+    this.stack.push(inner);
+  }
+
+  /** `text` is the whole so far; `done`: nothing more will come. */
+  update(text: string, done: boolean): void {
+    if (this.ended) return;
+    if (text.length > this.written) {
+      smd.parser_write(this.parser, text.slice(this.written));
+      this.written = text.length;
+    }
+    if (done) {
+      this.ended = true;
+      smd.parser_end(this.parser);
+    }
+  }
+}

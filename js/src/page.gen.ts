@@ -1,0 +1,184 @@
+// Generated from letta_nb/page.py by scripts/generate_types.py; `make js` writes it anew. Do not edit.
+
+/**
+ * The browser's words: what the kernel tells a page, and what a page may ask. TypeScript types are generated from here.
+ *
+ * The page knows nothing of Letta. It holds a list of changes, in order of time, and draws what they add up to; a moment
+ * in the past is the same list applied up to that moment. A live widget gets the list in numbered batches, a late view in
+ * one snapshot, a frozen output as data inside its HTML: the same words in all three.
+ *
+ * Times (`at`, `marks`) are milliseconds since the request was sent, by the clock of the process that read the stream,
+ * or null throughout (`RunHead.timed` false) for a recording without arrival times.
+ */
+
+export type Status =
+  | "running"
+  | "completed"
+  | "requires_approval"
+  | "interrupted"
+  | "cancelled"
+  | "failed";
+
+export type Kind =
+  | "user"
+  | "system"
+  | "reasoning"
+  | "hidden_reasoning"
+  | "assistant"
+  | "tool_call"
+  | "summary"
+  | "compaction"
+  | "unknown";
+
+/** Tokens as reported; null is "not reported". */
+export interface Usage {
+  input_tokens: number | null;
+  output_tokens: number | null;
+  total_tokens: number | null;
+  cache_read_input_tokens: number | null;
+  cache_creation_input_tokens: number | null;
+  reasoning_output_tokens: number | null;
+  context_tokens: number | null;
+  step_count: number | null;
+}
+
+/** Why a run did not end well: the type, one sentence, and the server's own words where it gave any. */
+export interface ErrorInfo {
+  type: string;
+  message: string;
+  detail: string | null;
+}
+
+/** Facts about the whole run; a later value replaces an earlier one. */
+export interface RunHead {
+  uid?: string;
+  run_id?: string | null;
+  agent?: string | null;
+  model?: string | null;
+  server?: string | null;
+  status?: Status;
+  stop_reason?: string | null;
+  error?: ErrorInfo | null;
+  /** wall clock of the request, ISO 8601 UTC */
+  started?: string;
+  /** when the run ended, ms; null while it runs or if nothing was timed */
+  ended?: number | null;
+  /** false: a recording without arrival times; every `at` is null */
+  timed?: boolean;
+  /** "step": this server delivers each step whole, so arrival times say nothing about what happened inside it */
+  delivery?: "token" | "step" | null;
+  events?: number;
+  usage?: Usage | null;
+}
+
+/** Facts about the run changed. */
+export interface RunChange {
+  op: "run";
+  at: number | null;
+  set: RunHead;
+}
+
+/** A step begins, or more is known about it: one model call and its tools. Steps count from 0. */
+export interface StepChange {
+  op: "step";
+  at: number | null;
+  step: number;
+  id?: string | null;
+  /** server's figures, ms: fetched after the run where the server has them */
+  llm_ms?: number | null;
+  tool_ms?: number | null;
+  step_ms?: number | null;
+  input_tokens?: number | null;
+  output_tokens?: number | null;
+}
+
+/** An entry of the transcript begins. Entries count from 0; `step` is null for the prompt. */
+export interface OpenChange {
+  op: "open";
+  at: number | null;
+  entry: number;
+  kind: Kind;
+  step: number | null;
+  /** the wire's message_type, for entries of kind "unknown" */
+  message_type?: string;
+  /** tool calls */
+  name?: string | null;
+  call_id?: string | null;
+  /** "pending": the run waits for a person to approve the call */
+  approval?: "pending" | "approved" | "denied" | null;
+}
+
+/**
+ * Text arrives for an entry: `text` is appended. For a tool call the text is its arguments, as received.
+ *
+ * `marks` says when: pairs [at, length, at, length, ...]; the first `length` characters (UTF-16 units, as JavaScript
+ * counts) of this piece had arrived by `at`. Lengths are cumulative within the piece; the last equals its length.
+ */
+export interface TextChange {
+  op: "text";
+  entry: number;
+  text: string;
+  marks: number[];
+}
+
+/** What became known about an entry; a later value replaces an earlier one. */
+export interface EntryFacts {
+  /** a tool call's name and id, when they come after its first piece */
+  name?: string | null;
+  call_id?: string | null;
+  approval?: "pending" | "approved" | "denied" | null;
+  /** a tool call's return */
+  returned?: number | null;
+  result?: string;
+  status?: string;
+  stdout?: string[];
+  stderr?: string[];
+  /** how long the tool ran, ms, and who says so; null with a reason when nobody can */
+  duration?: number | null;
+  duration_source?: "client" | "server" | null;
+  /** true: calls returned together, so `duration` is only an upper bound for each */
+  at_most?: boolean;
+  /** the entry will not grow any more, though nothing marked its end: the stream was cut */
+  cut?: boolean;
+}
+
+/** Facts about an entry changed. */
+export interface EntryChange {
+  op: "entry";
+  at: number | null;
+  entry: number;
+  set: EntryFacts;
+}
+
+export type Change = RunChange | StepChange | OpenChange | TextChange | EntryChange;
+
+/**
+ * Kernel to page, at most one every 33 ms. `seq` counts from 1; `now` is the kernel's clock for the run, ms.
+ *
+ * The one thing a kernel sends as a message, so it says no more about itself: it must cost little beside its text.
+ */
+export interface Batch {
+  seq: number;
+  now: number | null;
+  changes: Change[];
+}
+
+/** All changes up to and with batch `seq`, each text in one piece. The state of a late view, and of a frozen one. */
+export interface Snapshot {
+  seq: number;
+  now: number | null;
+  changes: Change[];
+}
+
+/** Page to kernel: cancel the run. */
+export interface Stop {
+  type: "stop";
+}
+
+/** Page to kernel: a batch was missed; send the snapshot. */
+export interface Resync {
+  type: "resync";
+  have: number;
+}
+
+export type ToKernel = Stop | Resync;

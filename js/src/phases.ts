@@ -1,0 +1,264 @@
+/** Where the time of a run went: the twin of letta_nb/phases.py, from the page's words. Times in ms. */
+
+import type { Entry, Step, Store } from "./store";
+
+export type PhaseKind =
+  | "wait"
+  | "reasoning"
+  | "arguments"
+  | "tool"
+  | "failed"
+  | "pending"
+  | "answer"
+  | "unattributed"
+  | "queue";
+
+/** What the legend tells, in this order; a queue is drawn and not counted. */
+export const TOTALS: readonly PhaseKind[] = [
+  "wait",
+  "reasoning",
+  "arguments",
+  "tool",
+  "failed",
+  "pending",
+  "answer",
+  "unattributed",
+];
+
+const BLOCKS: Partial<Record<Entry["kind"], PhaseKind>> = {
+  reasoning: "reasoning",
+  hidden_reasoning: "reasoning",
+  assistant: "answer",
+  tool_call: "arguments",
+};
+
+export interface Phase {
+  kind: PhaseKind;
+  start: number;
+  end: number;
+  source: "client" | "server" | null;
+  atMost: boolean;
+}
+
+export interface Lane {
+  step: number;
+  label: string;
+  start: number;
+  end: number;
+  phases: Phase[];
+  first: boolean;
+  entry: number | null;
+  cut: boolean;
+}
+
+export interface Waterfall {
+  end: number;
+  lanes: Lane[];
+  totals: Map<PhaseKind, number>;
+  atMost: Set<PhaseKind>;
+}
+
+const phase = (kind: PhaseKind, start: number, end: number, source: Phase["source"] = null, atMost = false): Phase => ({
+  kind,
+  start,
+  end,
+  source,
+  atMost,
+});
+
+const lane = (
+  step: number,
+  label: string,
+  start: number,
+  end: number,
+  phases: Phase[],
+  entry: number | null,
+): Lane => ({
+  step,
+  label,
+  start,
+  end,
+  phases,
+  first: true,
+  entry,
+  cut: false,
+});
+
+/** The run's lanes and totals; `now` is how far a running one has come. */
+export function waterfall(store: Store, now: number | null = null): Waterfall {
+  const lanes: Lane[] = [];
+  if (store.head.timed === false) return { end: 0, lanes, totals: new Map(), atMost: new Set() };
+  const stop = stoppedAt(store);
+  const end = store.head.ended ?? now ?? store.now ?? 0;
+  spans(store, stop).forEach(([start, stepEnd], index) => {
+    const step = store.steps[index] as Step;
+    const draw = store.head.delivery === "step" ? stepLanes : tokenLanes;
+    lanes.push(...draw(store, step, start, stepEnd, end));
+  });
+  finish(store, lanes, stop, end);
+  const atMost = new Set(lanes.flatMap((its) => its.phases.filter((p) => p.atMost).map((p) => p.kind)));
+  return { end, lanes, totals: totalsOf(lanes), atMost };
+}
+
+function stoppedAt(store: Store): number | null {
+  const ended = store.head.ended ?? null;
+  return ended === null ? null : (store.stopAt ?? store.usageAt ?? ended);
+}
+
+/** Start and end of each step: from the end of the step before to its own last event; the last one to `stop`. */
+function spans(store: Store, stop: number | null): [number, number][] {
+  const ends = store.steps.map((step) => step.lastAt ?? 0);
+  if (ends.length && stop !== null && !settled(store)) ends[ends.length - 1] = Math.max(ends.at(-1) ?? 0, stop);
+  return store.steps.map((step, n) => [Math.min(n ? (ends[n - 1] ?? 0) : 0, step.firstAt ?? 0), ends[n] ?? 0]);
+}
+
+const callsOf = (step: Step): Entry[] => step.entries.filter((entry) => entry.kind === "tool_call");
+
+/** No step is under way and another was awaited: the last one's calls have returned, or it came whole. */
+export function settled(store: Store): boolean {
+  const { status, delivery } = store.head;
+  const last = store.steps.at(-1);
+  if (status === "completed" || status === "requires_approval") return !last;
+  if (!last || delivery === "step") return true;
+  const calls = callsOf(last);
+  return calls.length > 0 && calls.every((call) => call.returned);
+}
+
+/** The wait that nothing ended, and the mark of a run that broke. */
+function finish(store: Store, lanes: Lane[], stop: number | null, end: number): void {
+  if (settled(store)) {
+    const last = Math.max(0, ...lanes.map((its) => its.end));
+    const until = Math.max(stop ?? end, last);
+    if (until > last || !lanes.length) {
+      lanes.push(lane(store.steps.length, "", last, until, [phase("wait", last, until, "client")], null));
+    }
+  }
+  const { status } = store.head;
+  const final = lanes.at(-1);
+  if (final && (status === "failed" || status === "interrupted")) final.cut = true;
+}
+
+function labelOf(entries: readonly Entry[]): string {
+  const call = entries.find((entry) => entry.kind === "tool_call");
+  if (call) return call.facts.name || "tool";
+  if (entries.some((entry) => entry.kind === "assistant")) return "answer";
+  return entries.some((entry) => BLOCKS[entry.kind] === "reasoning") ? "reasoning" : "";
+}
+
+/** A call that only its return told of: the request answered an approval. */
+const unseen = (entry: Entry): boolean =>
+  entry.kind === "tool_call" && !entry.text && entry.returned && entry.facts.returned === entry.firstAt;
+
+function tokenLanes(store: Store, step: Step, start: number, stepEnd: number, end: number): Lane[] {
+  const calls = callsOf(step);
+  const blocks = step.entries.filter((entry) => BLOCKS[entry.kind] && !unseen(entry));
+  blocks.sort((a, b) => (a.firstAt ?? 0) - (b.firstAt ?? 0));
+  const replyEnd = blocks.length ? Math.max(...blocks.map((entry) => saidLast(entry))) : start;
+  const firsts = [...blocks.map((entry) => entry.firstAt ?? 0), replyEnd];
+  const wait = blocks.length ? [phase("wait", start, firsts[0] ?? start, "client")] : [];
+  const lanes = [lane(step.index, labelOf(step.entries), start, stepEnd, wait, calls[0]?.index ?? null)];
+  for (const call of calls.slice(1)) {
+    lanes.push({ ...lane(step.index, call.facts.name || "tool", start, stepEnd, [], call.index), first: false });
+  }
+  const laneOf = (entry: Entry): Lane => lanes.find((its) => its.entry === entry.index) ?? (lanes[0] as Lane);
+  blocks.forEach((block, n) => {
+    const kind = BLOCKS[block.kind] as PhaseKind;
+    laneOf(block).phases.push(phase(kind, firsts[n] ?? 0, firsts[n + 1] ?? 0, "client"));
+  });
+  for (const call of calls) {
+    const phases = laneOf(call).phases;
+    phases.push(...afterCall(store, call, calls, phases.at(-1)?.end ?? replyEnd, replyEnd, end));
+  }
+  return close(lanes, stepEnd);
+}
+
+/** When an entry's own text last grew. */
+const saidLast = (entry: Entry): number => entry.lastAt ?? 0;
+
+/** What came after a call's arguments: the rest of the reply, then the tool, or a person's answer. */
+function afterCall(store: Store, call: Entry, calls: Entry[], since: number, replyEnd: number, end: number): Phase[] {
+  const begin = Math.max(since, replyEnd);
+  const queue = phase("queue", since, begin);
+  if (call.returned) return [queue, ...toolPhases(call, begin, call.facts.returned ?? begin)];
+  if (call.facts.approval === "pending") return [queue, phase("pending", begin, end, "client")];
+  if (calls.some((other) => other.facts.approval === "pending")) return [queue, phase("queue", begin, end)];
+  return store.running ? [queue, phase("tool", begin, end, "client")] : [queue];
+}
+
+function toolPhases(call: Entry, begin: number, until: number): Phase[] {
+  const kind: PhaseKind = call.facts.status === "error" ? "failed" : "tool";
+  const { at_most, duration, duration_source } = call.facts;
+  if (at_most) return [phase(kind, begin, until, "client", true)];
+  if (duration === null || duration === undefined) return [phase("unattributed", begin, until)];
+  if (duration_source === "client") return [phase(kind, begin, until, "client")];
+  // the server's figure first, though the wire does not say where in the gap it falls
+  const done = Math.min(begin + duration, until);
+  return [phase(kind, begin, done, "server"), phase("unattributed", done, until)];
+}
+
+/** Drop what took no time, let each lane end with its last phase, and say that the rest of the step is not known. */
+function close(lanes: Lane[], stepEnd: number): Lane[] {
+  const first = lanes[0] as Lane;
+  for (const its of lanes) its.phases = its.phases.filter((p) => p.end > p.start);
+  const ends = lanes.flatMap((its) => its.phases.slice(-1).map((p) => p.end));
+  const last = ends.length ? Math.max(...ends) : first.start;
+  if (stepEnd > last) first.phases.push(phase("unattributed", last, stepEnd));
+  for (const its of lanes) {
+    its.end = its.phases.at(-1)?.end ?? its.start;
+    its.start = its.phases[0]?.start ?? its.start;
+  }
+  first.end = Math.max(...lanes.map((its) => its.end));
+  return lanes;
+}
+
+function stepLanes(_store: Store, step: Step, start: number, stepEnd: number, end: number): Lane[] {
+  const calls = callsOf(step);
+  const arrived = step.lastAt ?? start;
+  const only = lane(step.index, labelOf(step.entries), start, stepEnd, byServer(step, calls, start, arrived), null);
+  const isPending = (call: Entry): boolean => call.facts.approval === "pending" && !call.returned;
+  if (!calls.some(isPending)) {
+    if (calls.length > 1) only.label += ` +${calls.length - 1}`;
+    return close([only], stepEnd);
+  }
+  only.entry = calls[0]?.index ?? null;
+  const lanes = [only];
+  for (const call of calls.slice(1)) {
+    lanes.push({ ...lane(step.index, call.facts.name || "tool", arrived, end, [], call.index), first: false });
+  }
+  calls.forEach((call, n) => {
+    lanes[n]?.phases.push(isPending(call) ? phase("pending", arrived, end, "client") : phase("queue", arrived, end));
+  });
+  return close(lanes, stepEnd);
+}
+
+/** The server's own figures of a step that came whole, in the order in which they happen; else one long wait. */
+function byServer(step: Step, calls: Entry[], start: number, arrived: number): Phase[] {
+  const llm = step.facts.llm_ms;
+  if (llm === null || llm === undefined) return [phase("wait", start, arrived, "client")];
+  const replied = Math.min(start + llm, arrived);
+  const phases = [phase("wait", start, replied, "server")];
+  const [call] = calls;
+  if (calls.length === 1 && call?.facts.duration_source === "server") {
+    return [...phases, ...toolPhases(call, replied, arrived)];
+  }
+  return [...phases, phase("unattributed", replied, arrived)];
+}
+
+function totalsOf(lanes: Lane[]): Map<PhaseKind, number> {
+  const totals = new Map<PhaseKind, number>();
+  for (const kind of TOTALS) {
+    const ms = union(lanes.flatMap((its) => its.phases.filter((p) => p.kind === kind)));
+    if (ms > 0) totals.set(kind, ms);
+  }
+  return totals;
+}
+
+function union(phases: Phase[]): number {
+  let total = 0;
+  let reach = 0;
+  for (const p of phases.sort((a, b) => a.start - b.start)) {
+    total += Math.max(p.end - Math.max(p.start, reach), 0);
+    reach = Math.max(reach, p.end);
+  }
+  return total;
+}

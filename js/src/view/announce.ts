@@ -1,0 +1,59 @@
+/** The live region: calls, approvals and the end; never tokens, and at most one message in 5 s. */
+
+import { h, say, set } from "../dom";
+import { time } from "../time";
+import { callState, failed } from "./call";
+import type { Context } from "./context";
+import { STATUS } from "./header";
+
+const EVERY_MS = 5000;
+
+export class Announcer {
+  readonly element = set(h("div", "vh"), { "aria-live": "polite" });
+  private readonly known = new Map<number, string>();
+  private status = "";
+  private next: { text: string; urgent: boolean } | null = null;
+  private spoken = Number.NEGATIVE_INFINITY;
+
+  constructor(private readonly ctx: Context) {
+    // what was there before the reader came is not news
+    this.look(false);
+  }
+
+  /** What became true since the last look. */
+  look(speak = true): void {
+    const { store } = this.ctx;
+    for (const entry of store.entries) {
+      if (entry.kind !== "tool_call" || this.known.get(entry.index) === "returned") continue;
+      const state = callState(store, entry);
+      if (state === this.known.get(entry.index)) continue;
+      this.known.set(entry.index, state);
+      const name = entry.facts.name || "tool";
+      const ms = entry.facts.duration;
+      const after = typeof ms === "number" ? ` after ${time(ms)}` : "";
+      if (!speak) continue;
+      if (state === "running") this.put(`Running ${name}`);
+      else if (state === "pending") this.put(`Waiting for your approval of ${name}`, true);
+      else if (state === "returned") this.put(`${name} ${failed(entry) ? "failed" : "returned"}${after}`);
+    }
+    const status = store.head.status ?? "running";
+    if (status === this.status) return;
+    this.status = status;
+    const end = store.head.ended;
+    if (speak && status !== "running") this.put(STATUS[status] + (typeof end === "number" ? `, ${time(end)}` : ""));
+  }
+
+  private put(text: string, urgent = false): void {
+    if (urgent || !this.next?.urgent) this.next = { text, urgent };
+    this.tick();
+  }
+
+  tick(): void {
+    const now = performance.now();
+    if (!this.next || (now - this.spoken < EVERY_MS && !this.next.urgent && this.ctx.store.running)) return;
+    this.spoken = now;
+    set(this.element, { "aria-live": this.next.urgent ? "assertive" : "polite" });
+    say(this.element, this.next.text);
+    this.next = null;
+  }
+}

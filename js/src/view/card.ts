@@ -1,0 +1,64 @@
+/** The hover card: what a lane, or the token count, is made of. One a view; it never takes the pointer. */
+
+import { h, show } from "../dom";
+
+const DELAY_MS = 80;
+const GAP = 4;
+const WIDTH = 318;
+
+export class Card {
+  readonly element = h("div", "card");
+  private timer = 0;
+  private anchor: Element | null = null;
+
+  constructor(private readonly frame: HTMLElement) {
+    this.element.setAttribute("role", "tooltip");
+    show(this.element, false);
+  }
+
+  /** `fraction` of the anchor's width: where the card's left edge would like to be. */
+  attach(anchor: HTMLElement, content: () => Node[] | null, fraction: number): void {
+    const open = (): void => this.open(anchor, content, fraction);
+    anchor.addEventListener("pointerenter", () => {
+      clearTimeout(this.timer);
+      if (this.anchor) open();
+      else this.timer = window.setTimeout(open, DELAY_MS);
+    });
+    anchor.addEventListener("pointerleave", () => this.later());
+    anchor.addEventListener("focus", () => {
+      if (anchor.matches(":focus-visible")) open();
+    });
+    anchor.addEventListener("blur", () => this.close());
+  }
+
+  open(anchor: Element, content: () => Node[] | null, fraction: number): void {
+    const nodes = content();
+    if (!nodes) return void this.close();
+    this.anchor = anchor;
+    this.element.replaceChildren(...nodes);
+    show(this.element, true);
+    const frame = this.frame.getBoundingClientRect();
+    const at = anchor.getBoundingClientRect();
+    const height = this.element.offsetHeight;
+    const under = at.bottom + GAP + height <= window.innerHeight || at.top - GAP - height < 0;
+    const top = under ? at.bottom + GAP : at.top - GAP - height;
+    const left = Math.min(at.left + at.width * fraction, frame.right - WIDTH - 12);
+    this.element.style.top = `${top - frame.top - 1}px`;
+    this.element.style.left = `${Math.max(4, left - frame.left)}px`;
+  }
+
+  /** Not at once: the pointer may be on its way to the next lane. */
+  private later(): void {
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => this.close(), DELAY_MS);
+  }
+
+  /** True: there was one to close. */
+  close(): boolean {
+    clearTimeout(this.timer);
+    const was = this.anchor !== null;
+    this.anchor = null;
+    show(this.element, false);
+    return was;
+  }
+}

@@ -1,0 +1,37 @@
+/** The kernel's clock as the page knows it: told with each batch, and running on between them. */
+
+import type { Store } from "../store";
+
+export interface Clock {
+  now(live: boolean): number;
+  /** ms since the kernel last told anything */
+  quiet(): number;
+}
+
+const clocks = new WeakMap<Store, Clock>();
+
+/** One a store, so that a second view agrees with the first. */
+export function clockOf(store: Store): Clock {
+  let clock = clocks.get(store);
+  if (clock) return clock;
+  // the page's clock less the kernel's: the batch that was soonest here tells it best
+  let offset = Number.POSITIVE_INFINITY;
+  let heard = performance.now();
+  const hear = (): void => {
+    heard = performance.now();
+    if (store.now !== null) offset = Math.min(offset, heard - store.now);
+  };
+  hear();
+  store.listen(hear);
+  clock = {
+    now: (live) => {
+      const { ended } = store.head;
+      if (ended !== null && ended !== undefined) return ended;
+      const told = store.now ?? 0;
+      return live && store.running && Number.isFinite(offset) ? Math.max(told, performance.now() - offset) : told;
+    },
+    quiet: () => performance.now() - heard,
+  };
+  clocks.set(store, clock);
+  return clock;
+}

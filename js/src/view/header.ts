@@ -1,0 +1,136 @@
+/** The header: status, what failed, who answers, Stop, tokens and the clock. */
+
+import { button, h, say, set, show } from "../dom";
+import { type Icon, icon } from "../icons";
+import type { Status, Usage } from "../page.gen";
+import { count, plural, running, time } from "../time";
+import { failed } from "./call";
+import type { Card } from "./card";
+import type { Context } from "./context";
+
+export const STATUS: Record<Status, string> = {
+  running: "Running",
+  completed: "Completed",
+  requires_approval: "Waiting for approval",
+  interrupted: "Interrupted",
+  cancelled: "Stopped",
+  failed: "Failed",
+};
+const BAD: Partial<Record<Status, string>> = { requires_approval: "w", interrupted: "e", failed: "e" };
+
+const DETAIL: readonly [keyof Usage, string][] = [
+  ["input_tokens", "in"],
+  ["cache_read_input_tokens", "of which cached"],
+  ["cache_creation_input_tokens", "of which written to the cache"],
+  ["output_tokens", "out"],
+  ["reasoning_output_tokens", "of which reasoning"],
+  ["context_tokens", "context at the end"],
+];
+
+export class Header {
+  readonly element: HTMLElement;
+  private readonly status = h("span", "status");
+  private readonly alert: HTMLButtonElement;
+  private readonly agent = h("span");
+  private readonly model = h("span");
+  private readonly stop: HTMLButtonElement;
+  private readonly stopWord = h("span");
+  private readonly tokens: HTMLButtonElement;
+  private readonly clock = h("span", "clock");
+  private shown: Status | null = null;
+
+  constructor(
+    private readonly ctx: Context,
+    card: Card,
+  ) {
+    this.alert = button("alert", "", () => {
+      const first = ctx.store.entries.find(failed);
+      if (first) ctx.reveal(first.index);
+    });
+    this.stop = button("btn", "", () => this.pressStop(), icon("stop"), this.stopWord);
+    this.tokens = button("toks", "", () => {});
+    card.attach(this.tokens, () => this.tokenCard(), 0);
+    set(this.clock, { "aria-live": "off" });
+    const who = h("span", "who", this.agent, this.model);
+    this.element = h("div", "hd", this.status, this.alert, who, this.stop, this.tokens, this.clock);
+  }
+
+  private pressStop(): void {
+    const { ui, send } = this.ctx;
+    if (ui.stopped !== null || !send) return;
+    ui.stopped = performance.now();
+    send({ type: "stop" });
+    this.ctx.redraw();
+  }
+
+  update(): void {
+    const { store, ui, send } = this.ctx;
+    const { head } = store;
+    const status = head.status ?? "running";
+    if (status !== this.shown) this.drawStatus(status);
+    const bad = store.entries.filter(failed).length;
+    show(this.alert, bad > 0);
+    say(this.alert, `${plural(bad, "tool")} failed`);
+    this.name(this.agent, head.agent, head.server ? ` on ${head.server}` : "");
+    this.name(this.model, head.model, "");
+    show(this.stop, status === "running" && send !== null);
+    this.stop.disabled = ui.stopped !== null;
+    say(this.stopWord, ui.stopped === null ? "Stop" : "Stopping");
+    this.drawTokens(head.usage ?? null);
+    this.tick();
+  }
+
+  private name(element: HTMLElement, text: string | null | undefined, more: string): void {
+    say(element, text ?? "");
+    show(element, !!text);
+    if (text) set(element, { title: text + more });
+  }
+
+  private drawStatus(status: Status): void {
+    this.shown = status;
+    this.status.className = `status ${BAD[status] ?? ""}`;
+    const drawn = h("span", status === "running" ? "pulse" : "", icon(status as Icon));
+    this.status.replaceChildren(drawn, h("span", "", STATUS[status]));
+  }
+
+  private drawTokens(usage: Usage | null): void {
+    const parts = [
+      [usage?.input_tokens, "in"],
+      [usage?.output_tokens, "out"],
+    ].filter((part): part is [number, string] => typeof part[0] === "number");
+    const words = parts.map(([number, side]) => `${count(number)} ${side}`).join("  ");
+    show(this.tokens, parts.length > 0);
+    if (this.tokens.dataset.words === words) return;
+    this.tokens.dataset.words = words;
+    const figures = h("span", "", ...parts.flatMap(([number, side]) => [count(number), h("i", "", side)]));
+    const said = h("span", "vh", this.tokenWords(usage).join(", "));
+    this.tokens.replaceChildren(set(figures, { "aria-hidden": "true" }), said);
+  }
+
+  private tokenWords(usage: Usage | null): string[] {
+    return DETAIL.flatMap(([name, label]) => {
+      const value = usage?.[name];
+      return typeof value === "number" ? [`${count(value)} tokens ${label}`] : [];
+    });
+  }
+
+  private tokenCard(): HTMLElement[] {
+    const usage = this.ctx.store.head.usage;
+    const table = h("table");
+    for (const [name, label] of DETAIL) {
+      const value = usage?.[name];
+      if (typeof value !== "number") continue;
+      const inner = label.startsWith("of which");
+      table.append(h("tr", "", h("td"), h("td", inner ? "d" : "", label), h("td", inner ? "d" : "", count(value))));
+    }
+    return [h("h3", "", h("span", "", "Tokens, as the server reported them")), table];
+  }
+
+  tick(): void {
+    const { store } = this.ctx;
+    const live = store.running && this.ctx.send !== null;
+    const now = this.ctx.now();
+    const shown = live ? running(now, this.ctx.calm()) : time(now);
+    say(this.clock, store.head.timed === false ? "" : shown);
+  }
+}

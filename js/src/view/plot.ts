@@ -1,0 +1,113 @@
+/** Lanes too many for elements of their own: one canvas. */
+
+import { h } from "../dom";
+import type { Lane, Phase, PhaseKind } from "../phases";
+import { KINDS } from "./kinds";
+import type { Lanes } from "./lanes";
+
+export const FEW = 24;
+const BLOCK = 160;
+const LINES = 72;
+/** the phases whose colour has another name than their class */
+const COLOURS: Partial<Record<PhaseKind, string>> = { unattributed: "edge", queue: "wait", pending: "warn" };
+const LOW = new Set(["wait", "queue"]);
+
+/** px; the block is never over 160. */
+export function laneHeight(count: number): number {
+  if (count <= 8) return 20;
+  if (count <= FEW) return Math.max(6, BLOCK / count);
+  return count <= LINES ? Math.max(2, BLOCK / count) : 2;
+}
+
+export class Plot {
+  readonly canvas = h("canvas");
+  private lanes: readonly Lane[] = [];
+  private span = 1;
+  private at: Lane | null = null;
+
+  constructor(private readonly owner: Lanes) {
+    this.canvas.setAttribute("aria-hidden", "true");
+    this.canvas.addEventListener("pointermove", (event) => this.hover(event));
+    this.canvas.addEventListener("pointerleave", () => {
+      this.at = null;
+      owner.card.close();
+    });
+    this.canvas.addEventListener("click", () => this.at && owner.go(this.at));
+  }
+
+  /** lanes on one line */
+  private get turns(): number {
+    return Math.ceil(this.lanes.length / LINES);
+  }
+
+  height(count: number): number {
+    return Math.ceil(count / Math.ceil(count / LINES)) * laneHeight(count);
+  }
+
+  update(lanes: readonly Lane[], span: number): void {
+    this.lanes = lanes;
+    this.span = span;
+    this.draw();
+  }
+
+  draw(): void {
+    const { canvas, lanes } = this;
+    const context = canvas.getContext?.("2d");
+    if (!context || !canvas.isConnected || !lanes.length) return;
+    const scale = window.devicePixelRatio || 1;
+    const width = canvas.clientWidth;
+    const height = this.height(lanes.length);
+    canvas.width = Math.round(width * scale);
+    canvas.height = Math.round(height * scale);
+    context.scale(scale, scale);
+    const style = getComputedStyle(canvas);
+    const known = new Map<string, string>();
+    const colour = ({ kind }: Phase): string => {
+      const name = COLOURS[kind] ?? KINDS[kind][0];
+      const colour = known.get(name) ?? style.getPropertyValue(`--lnb-${name}`);
+      known.set(name, colour);
+      return colour;
+    };
+    const failed = (lane: Lane): boolean => lane.cut || lane.phases.some((phase) => phase.kind === "failed");
+    for (const bad of [false, true]) {
+      lanes.forEach((lane, n) => {
+        if (failed(lane) === bad) this.lane(context, lane, n, width, colour);
+      });
+    }
+  }
+
+  private lane(
+    context: CanvasRenderingContext2D,
+    lane: Lane,
+    n: number,
+    width: number,
+    colour: (phase: Phase) => string,
+  ): void {
+    const pitch = laneHeight(this.lanes.length);
+    const y = Math.floor(n / this.turns) * pitch;
+    for (const phase of lane.phases) {
+      const bar = phase.kind === "failed" ? Math.max(3, pitch - 1) : Math.max(1, LOW.has(phase.kind) ? 1 : pitch - 1);
+      const x = (phase.start / this.span) * width;
+      context.fillStyle = colour(phase);
+      context.fillRect(
+        x,
+        y + (LOW.has(phase.kind) ? Math.floor((pitch - 1) / 2) : 0),
+        Math.max(1, ((phase.end - phase.start) / this.span) * width),
+        bar,
+      );
+    }
+  }
+
+  private hover(event: PointerEvent): void {
+    const box = this.canvas.getBoundingClientRect();
+    const line = Math.floor((event.clientY - box.top) / laneHeight(this.lanes.length));
+    const ms = ((event.clientX - box.left) / box.width) * this.span;
+    const near = this.lanes.slice(line * this.turns, (line + 1) * this.turns);
+    const distance = (lane: Lane): number => Math.max(lane.start - ms, ms - lane.end, 0);
+    const lane = near.sort((a, b) => distance(a) - distance(b))[0] ?? null;
+    if (lane === this.at) return;
+    this.at = lane;
+    if (lane) this.owner.card.open(this.canvas, () => this.owner.describe(lane), 0.2);
+    else this.owner.card.close();
+  }
+}

@@ -1,0 +1,122 @@
+/** What is said in a step: reasoning and answers, as rows that grow. */
+
+import { h, say, show } from "../dom";
+import { Markdown } from "../markdown";
+import type { Entry } from "../store";
+import type { Context } from "./context";
+import { bar, Row } from "./row";
+import { Clip, Growing } from "./text";
+
+/** Reasoning, a prompt, a system message or a summary: one line, opened all of it. */
+export class FoldedText {
+  readonly row: Row;
+  private readonly short = h("span", "first");
+  private readonly text = h("div", "whole");
+  private readonly growing = new Growing(this.text);
+  private readonly caret = h("span", "car");
+  private readonly clip: Clip;
+  private checked = -1;
+
+  constructor(
+    private readonly ctx: Context,
+    readonly entry: Entry,
+    kind: string,
+    number: string | null = null,
+    label = "",
+  ) {
+    this.row = new Row(ctx, `e${entry.index}`, number, () => this.toggle());
+    this.row.content.classList.add("one");
+    if (label) this.row.content.append(h("span", "dd lab", label));
+    else this.row.content.append(bar(kind));
+    this.row.content.append(this.short);
+    this.row.element.classList.add(label ? kind : "d");
+    this.clip = new Clip(this.text, 12, () => entry.text);
+    this.row.body.append(this.clip.element);
+    this.row.body.classList.add("said");
+    // its text stands over the row, so it folds as the row does
+    this.text.addEventListener("click", () => this.row.clicked());
+  }
+
+  private toggle(): void {
+    this.ctx.ui.open.set(this.row.key, !this.row.open);
+    this.ctx.redraw();
+  }
+
+  update(growing: boolean, openByItself: boolean): void {
+    const { ctx, entry, row } = this;
+    const text = entry.text.trimStart();
+    const first = text.slice(0, 400).split("\n", 1)[0] ?? "";
+    // all of it is on the line already: nothing to open
+    const single = text.trimEnd() === first && first.length < 90;
+    const open = !single && (ctx.ui.open.get(row.key) ?? ctx.ui.all ?? openByItself);
+    row.setFoldable(!single);
+    row.element.classList.toggle("flat", single);
+    row.setOpen(open);
+    say(this.short, first);
+    row.content.classList.toggle("opened", open);
+    if (!growing) this.caret.remove();
+    else if (!open && this.caret.parentNode !== row.content) row.content.append(this.caret);
+    if (!open) return;
+    this.growing.update(text, growing ? this.caret : null);
+    if (!growing && this.checked !== entry.text.length) {
+      this.checked = entry.text.length;
+      this.clip.later();
+    }
+  }
+}
+
+/** An answer: markdown, whole; the last one larger. */
+export class AnswerRow {
+  readonly row: Row;
+  private readonly markdown = new Markdown();
+  private readonly clip: Clip;
+  private readonly note = h("div", "d s", "Cut off here.");
+  private done = false;
+
+  constructor(
+    ctx: Context,
+    readonly entry: Entry,
+    number: string | null = null,
+  ) {
+    this.row = new Row(ctx, `e${entry.index}`, number);
+    this.clip = new Clip(this.markdown.element, 40, () => entry.text);
+    this.row.content.append(bar("answer"), this.clip.element, this.note);
+    this.row.content.classList.add("answer");
+  }
+
+  update(growing: boolean, last: boolean): void {
+    this.row.content.classList.toggle("ans", last);
+    this.row.content.classList.toggle("grows", growing);
+    show(this.note, !!this.entry.facts.cut);
+    this.markdown.update(this.entry.text, !growing);
+    if (!growing && !this.done) this.clip.later();
+    this.done = !growing;
+  }
+}
+
+const NOTES: Partial<Record<Entry["kind"], string>> = {
+  hidden_reasoning: "Reasoning hidden by the provider",
+  compaction: "Context compacted",
+};
+
+/** Rows that only state a fact. */
+export class NoteRow {
+  readonly row: Row;
+
+  constructor(
+    ctx: Context,
+    readonly entry: Entry,
+    number: string | null = null,
+  ) {
+    this.row = new Row(ctx, `e${entry.index}`, number);
+    const words = NOTES[entry.kind];
+    if (entry.kind === "hidden_reasoning") this.row.content.append(bar("reason"));
+    if (words) this.row.content.append(h("span", "d", words));
+    else {
+      const type = h("span", "m", entry.messageType || entry.kind);
+      this.row.content.append(type, h("span", "d", "  not known to this version"));
+    }
+  }
+
+  update(): void {}
+}

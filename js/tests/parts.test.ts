@@ -12,6 +12,8 @@ describe("growing text", () => {
     const element = document.createElement("div");
     const growing = new Growing(element);
     const caret = document.createElement("span");
+    growing.update("", caret);
+    growing.update("", caret);
     for (let n = by; n < text.length + by; n += by) growing.update(text.slice(0, n), caret);
     expect(element.lastElementChild?.lastElementChild).toBe(caret);
     return element;

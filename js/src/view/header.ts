@@ -70,7 +70,7 @@ export class Header {
     if (status !== this.shown) this.drawStatus(status);
     const bad = store.entries.filter(failed).length;
     show(this.alert, bad > 0);
-    say(this.alert, `${plural(bad, "tool")} failed`);
+    say(this.alert, bad ? `${plural(bad, "tool")} failed` : "");
     this.name(this.agent, head.agent, head.server ? ` on ${head.server}` : "");
     this.name(this.model, head.model, "");
     show(this.stop, status === "running" && send !== null);

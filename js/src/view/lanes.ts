@@ -32,16 +32,20 @@ class LaneRow {
   lane: Lane | null = null;
 
   constructor(lanes: Lanes) {
-    this.button = button("ln", "", () => this.lane && lanes.go(this.lane));
-    this.button.append(this.number, this.label, h("span", "tr", this.track), this.time);
-    for (const part of this.button.children) set(part, { "aria-hidden": "true" });
-    this.button.append(this.words);
+    this.button = button("ln", "", () => this.lane && lanes.go(this.lane), this.words);
     this.element.append(this.button);
     lanes.card.attach(this.button, () => (this.lane ? lanes.describe(this.lane) : null), 0.4);
   }
 
+  /** What is seen of it; a lane on the canvas has none. */
+  private dress(): void {
+    const parts = [this.number, this.label, h("span", "tr", this.track), this.time];
+    for (const part of parts) set(part, { "aria-hidden": "true" });
+    this.button.prepend(...parts);
+  }
+
   update(lane: Lane, span: number, number: string, live: boolean, ticked: boolean): void {
-    this.lane = lane;
+    if (!this.number.parentNode) this.dress();
     say(this.number, number);
     say(this.label, lane.label);
     this.label.classList.toggle("sans", lane.entry === null);
@@ -138,7 +142,7 @@ export class Lanes {
     if (plotted && live && performance.now() - this.plotted < PLOT_MS) return;
     this.plotted = performance.now();
     if (plotted) this.plot.update(lanes, span);
-    this.drawRows(lanes, span, live, plotted);
+    if (!plotted || !live) this.drawRows(lanes, span, live, plotted);
   }
 
   private drawRows(lanes: readonly Lane[], span: number, live: boolean, plotted: boolean): void {

@@ -13,13 +13,17 @@ const PIECE = 4_000;
 export class Growing {
   private written = 0;
   private block: Text | null = null;
+  private last: HTMLElement;
 
-  constructor(readonly element: HTMLElement) {}
+  constructor(readonly element: HTMLElement) {
+    this.last = element;
+  }
 
   /** `caret`: stands after the last character. */
   update(text: string, caret: HTMLElement | null = null): void {
     if (text.length < this.written) {
       this.element.replaceChildren();
+      this.last = this.element;
       this.written = 0;
       this.block = null;
     }
@@ -29,8 +33,7 @@ export class Growing {
       this.append(text.slice(this.written, upTo));
       this.written = upTo;
     }
-    const last = this.element.lastElementChild ?? this.element;
-    if (caret && caret.parentNode !== last) last.append(caret);
+    if (caret && caret.parentNode !== this.last) this.last.append(caret);
   }
 
   /** Up to where the text belongs to this block: a full one takes the rest of its line, an overfull one of its word. */
@@ -47,7 +50,8 @@ export class Growing {
     if (this.block) this.block.appendData(text);
     else {
       this.block = document.createTextNode(text);
-      this.element.append(h("div", "", this.block));
+      this.last = h("div", "", this.block);
+      this.element.append(this.last);
     }
     const { length } = this.block;
     const ends = length >= 2 * PIECE ? /[\n ]$/ : /\n$/;

@@ -63,7 +63,7 @@ class _Stream:
         return response.is_success and _is_stream(response)
 
     def _take(self, message: sse.Message) -> events.AnyEvent:
-        event, self.changes = self.run.receive(Received(self.elapsed(), message.event, message.data, message.torn))
+        event, self.changes = self.run.receive(Received(time.monotonic_ns() - self._start, *message))
         return event
 
     def _over(self, problem: Exception | None) -> None:

@@ -37,7 +37,7 @@ class Fold:
         self.done = False
         self.era: Literal["seed", "modern"] | None = None
         self.step_of_id: dict[str, Step] = {}
-        self._texts: dict[tuple[str, str | None], Entry] = {}
+        self._texts: dict[tuple[Kind, str | None], Entry] = {}
         self._calls: dict[str, ToolCallEntry] = {}
         self._call_of_message: dict[str | None, ToolCallEntry] = {}
         self._step: Step | None = None
@@ -66,7 +66,7 @@ class Fold:
     def __call__(self, event: ev.AnyEvent, at: int | None) -> list[Change]:
         """Join one event; the changes, in order."""
         changes: list[Change] = []
-        if isinstance(event, ev.MessageEvent):
+        if (self.era is None or self.run.run_id is None) and isinstance(event, ev.MessageEvent):
             self._identify(event, at, changes)
         self._on[type(event)](event, at, changes)
         return changes
@@ -105,17 +105,22 @@ class Fold:
     def _append_text(
         self, event: ev.MessageEvent, kind: Kind, text: str, at: int | None, changes: list[Change]
     ) -> None:
-        message_type = _type(event)
         # the safe key of a text block; providers interleave, so a change of type does not close one
-        key = (message_type, event.otid or event.id)
-        entry = self._texts.get(key)
+        key = (kind, event.otid or event.id)
+        entry, step = self._texts.get(key), self._step
         if entry is None:
-            step = self._step_for(event, at, changes) if kind in ("reasoning", "assistant") else self._step
+            if kind in ("reasoning", "assistant"):
+                step = self._step_for(event, at, changes)
             entry = self.run.add_entry(
-                Entry, kind, message_type, step, at, message_id=event.id, otid=event.otid, name=event.name
+                Entry, kind, _type(event), step, at, message_id=event.id, otid=event.otid, name=event.name
             )
             self._texts[key] = entry
             changes.append(EntryOpened(at, entry))
+        elif step is not None and entry.step_index == step.index:
+            # the one path that a million deltas take
+            step.last_at = at
+            if self.run.delivery is None:
+                self._delivers("token", at, changes)
         elif kind in ("reasoning", "assistant"):
             self._delivers("token", at, changes)
             self._step_for(event, at, changes)

@@ -23,7 +23,7 @@ SETUP = "%load_ext letta_nb\nimport letta_nb"
 
 # name: the cell, and when to take the picture
 STATES: dict[str, tuple[str, str | None]] = {
-    "live-arguments": (f"%letta {PROMPT}", "arriving"),
+    "live-arguments": (f"%letta {PROMPT}", "bike_score"),
     "done": (f"%letta {PROMPT}", None),
     "tool-error": ('letta_nb.send("What is the weather in Atlantis?")', None),
     "parallel": ('letta_nb.send("Compare Paris, Tokyo and Cairo in July.")', None),

@@ -19,7 +19,7 @@ setup: ## everything for development: Python, Node.js and Chromium
 
 demo: ## JupyterLab on the first notebook; needs no key, server or Node.js (ARGS="--help" for options)
 	@$(BOOTSTRAP) demo
-	@letta-nb demo --dir notebooks $(ARGS)
+	@letta-nb demo --dir . $(ARGS)
 
 test: drift test-js test-py test-notebooks test-browser ## all that CI runs
 	$(call say,"All tests passed")

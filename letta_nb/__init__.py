@@ -13,11 +13,12 @@ from letta_nb._version import __version__
 if TYPE_CHECKING:
     from letta_nb import frames as frames
     from letta_nb.api import agents, connect, last_run, load, send
-    from letta_nb.client import AsyncClient, AsyncStream, Client, Stream
+    from letta_nb.client import AsyncClient, Client
     from letta_nb.errors import LettaNbError
     from letta_nb.frames import events_df, messages_df, runs_df, steps_df, tools_df, usage_df
     from letta_nb.run import Run
     from letta_nb.server import Server, serve
+    from letta_nb.stream import AsyncStream, Stream
 
 # Everything by name, nothing before its time: pandas, httpx, anywidget and the server load when they are used.
 _HOME = {
@@ -27,9 +28,9 @@ _HOME = {
     "load": "api",
     "send": "api",
     "AsyncClient": "client",
-    "AsyncStream": "client",
+    "AsyncStream": "stream",
     "Client": "client",
-    "Stream": "client",
+    "Stream": "stream",
     "LettaNbError": "errors",
     "events_df": "frames",
     "messages_df": "frames",

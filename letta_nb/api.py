@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from letta_nb import notebook
 from letta_nb.client import Client
-from letta_nb.errors import AgentNotFound, ConfigurationError, InputError
+from letta_nb.errors import AgentNotFound, ConfigurationError, InputError, LettaNbError
 from letta_nb.live import Live
 from letta_nb.protocol import Agent, Messages, SendParameters
 from letta_nb.run import Run
@@ -97,6 +97,16 @@ def agents(name: str | None = None) -> list[Agent]:
     return current().agents(name)
 
 
+def known_agents() -> list[Agent]:
+    """The current server's agents for Tab: nothing is started for it, and nothing waits long."""
+    if _default.client is None:
+        return []
+    try:
+        return _default.client.agents(timeout=1.0)
+    except LettaNbError:
+        return []
+
+
 def last_run() -> Run | None:
     """The latest run of `send` or `%letta`, even if its cell was interrupted."""
     return _default.last
@@ -127,7 +137,7 @@ def send(
     if display and notebook.in_notebook():
         from letta_nb.widget import LiveView
 
-        view = LiveView(stream.run, stream.elapsed, lambda: live.cancel())
+        view = LiveView(stream.run, stream.elapsed, lambda: live.cancel(), waited=not background)
         live = Live(client, stream, view, complete=complete)
         view.show()
         notebook.mark_shown(stream.run)

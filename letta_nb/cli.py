@@ -22,7 +22,8 @@ from letta_nb.errors import ConfigurationError, InputError, LettaNbError
 if TYPE_CHECKING:
     import pandas as pd
 
-_NOTEBOOK = "01_first_run.ipynb"
+_FIRST = "notebooks/01_first_run.ipynb"
+_DEMO = ("notebooks/*.ipynb", "tests/fixtures/0.16.8/v1_multi*_[st]*", "tests/fixtures/0.16.8/v1_hello_*")
 _EXAMPLES = """\
 examples:
   letta-nb demo                                   open JupyterLab on a first notebook; no key, no server needed
@@ -107,13 +108,14 @@ def _grains() -> tuple[str, ...]:
 def _demo(options: argparse.Namespace) -> None:
     if importlib.util.find_spec("jupyterlab") is None:
         raise ConfigurationError("The demo opens JupyterLab, which is not installed: pip install jupyterlab")
-    folder = Path(options.dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    copy = folder / _NOTEBOOK
+    copy = Path(options.dir) / _FIRST
     if copy.exists():
         print(f"letta-nb: {copy} is there already; opening it as it is.")
     else:
-        shutil.copyfile(_first_notebook(), copy)
+        for source in _demo_files():
+            target = Path(options.dir) / source.relative_to(_home())
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
     command = [sys.executable, "-m", "jupyterlab", str(copy)]
     command += ["--no-browser"] if options.no_browser else []
     command += [f"--port={options.port}"] if options.port is not None else []
@@ -122,13 +124,18 @@ def _demo(options: argparse.Namespace) -> None:
         raise ConfigurationError(f"JupyterLab ended with exit code {code}.")
 
 
-def _first_notebook() -> Path:
-    """In an installed package the notebook is package data; in a checkout it is in `notebooks/`."""
+def _home() -> Path:
+    """Where `notebooks/` and the recordings they load are: beside the package in a checkout, else in the package."""
     package = Path(__file__).parent
-    for folder in (package / "notebooks", package.parent / "notebooks"):
-        if (folder / _NOTEBOOK).exists():
-            return folder / _NOTEBOOK
-    raise ConfigurationError(f"{_NOTEBOOK} is not in this installation.")
+    for home in (package / "demo", package.parent):
+        if (home / _FIRST).exists():
+            return home
+    raise ConfigurationError(f"{_FIRST} is not in this installation.")
+
+
+def _demo_files() -> list[Path]:
+    """The notebooks, and the recordings that they load by relative paths."""
+    return [path for pattern in _DEMO for path in sorted(_home().glob(pattern))]
 
 
 def _serve(options: argparse.Namespace) -> None:

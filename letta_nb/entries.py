@@ -18,31 +18,30 @@ Source = Literal["client", "server"]
 
 
 class Buffer:
-    """Text that arrives in pieces: a list, joined when it is read, because `text += delta` is quadratic.
+    """Text that arrives in pieces: kept apart and joined when it is read, because `text += delta` is quadratic.
 
-    Every 512 pieces become one, so that a million tokens cost their text and not a million objects.
+    Every 512 pieces become one, so that a million tokens cost their text and not a million objects. One thread may
+    append while others read: reading changes nothing, and what it reads is swapped in one assignment.
     """
 
-    __slots__ = ("_parts", "_tail")
+    __slots__ = ("_state",)
 
     def __init__(self, text: str = "") -> None:
-        self._parts = [text] if text else []
-        self._tail: list[str] = []
+        self._state: tuple[tuple[str, ...], list[str]] = ((text,) if text else (), [])
 
     def append(self, text: str) -> None:
-        self._tail.append(text)
-        if len(self._tail) == 512:
-            self._parts.append("".join(self._tail))
-            self._tail.clear()
+        parts, tail = self._state
+        tail.append(text)
+        if len(tail) == 512:
+            self._state = ((*parts, "".join(tail)), [])
 
     def __str__(self) -> str:
-        if self._tail or len(self._parts) > 1:
-            self._parts = ["".join(self._parts) + "".join(self._tail)]
-            self._tail.clear()
-        return self._parts[0] if self._parts else ""
+        parts, tail = self._state
+        return "".join((*parts, *tail))
 
     def __bool__(self) -> bool:
-        return any(self._parts) or any(self._tail)
+        parts, tail = self._state
+        return any(parts) or any(tail)
 
 
 @dataclass(slots=True, kw_only=True)

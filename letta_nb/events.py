@@ -162,7 +162,7 @@ class ErrorMessage(Event):
     run_id: str | None = None
     error_type: str | None = None
     message: str | None = None
-    detail: str | None = None
+    detail: Any = None  # text, as far as was seen; an object or a list in HTTP errors
     seq_id: int | None = None
 
 
@@ -260,4 +260,11 @@ def text_of(content: Content | None) -> str:
     """The text of a content field: a string, or the text parts of a list; other parts appear as `[type]`."""
     if content is None or isinstance(content, str):
         return content or ""
-    return "".join(str(part["text"] or "") if "text" in part else f"[{part.get('type', 'part')}]" for part in content)
+    return "".join(_text_of_part(part) for part in content)
+
+
+def _text_of_part(part: Any) -> str:
+    if not isinstance(part, dict):
+        return str(part)
+    facts = cast("dict[str, Any]", part)
+    return str(facts["text"] or "") if "text" in facts else f"[{facts.get('type', 'part')}]"

@@ -162,12 +162,16 @@ def _step(at: int | None, step: Step) -> page.StepChange:
     words: page.StepChange = {"op": "step", "at": ms(at), "step": step.index, "id": step.step_id}
     if step.server:
         server = step.server
-        words["llm_ms"] = ms(server.get("llm_request_ns"))
-        words["tool_ms"] = ms(server.get("tool_execution_ns"))
-        words["step_ms"] = ms(server.get("step_ns"))
-        words["input_tokens"] = server.get("prompt_tokens")
-        words["output_tokens"] = server.get("completion_tokens")
+        words["llm_ms"] = ms(_count(server.get("llm_request_ns")))
+        words["tool_ms"] = ms(_count(server.get("tool_execution_ns")))
+        words["step_ms"] = ms(_count(server.get("step_ns")))
+        words["input_tokens"] = _count(server.get("prompt_tokens"))
+        words["output_tokens"] = _count(server.get("completion_tokens"))
     return words
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _usage(run: Run) -> page.Usage | None:

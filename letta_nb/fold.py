@@ -160,7 +160,7 @@ class Fold:
     ) -> None:
         step = self._step_for(event, at, changes)
         whole = isinstance(event.tool_calls, list)
-        if self.era == "modern":
+        if self.era == "modern" and event.tool_calls is not None:
             # a list is complete, an object is a delta: the one sign of how this server delivers
             self._delivers("step" if whole else "token", at, changes)
         calls = event.tool_calls if whole else [event.tool_calls or event.tool_call]
@@ -178,7 +178,10 @@ class Fold:
         changes: list[Change],
     ) -> None:
         # seed-era deltas after the first carry no id: they go on with the call that their message opened last
-        known = self._calls.get(piece.tool_call_id) if piece.tool_call_id else self._call_of_message.get(event.id)
+        known = self._calls.get(piece.tool_call_id) if piece.tool_call_id else None
+        last = self._call_of_message.get(event.id)
+        if known is None and last is not None and (not piece.tool_call_id or last.tool_call_id is None):
+            known = last
         call = known or self._open_call(event, piece, step, at)
         if known is None:
             changes.append(EntryOpened(at, call))
@@ -233,9 +236,6 @@ class Fold:
         together = event.tool_returns or [single]
         # the event names one tool, and does not say of which call, unless there is only one
         name = event.name if len(together) == 1 else None
-        # calls of one reply start when the reply is over, not each with its own last argument
-        asked = [call.last_at for part in together if (call := self._calls.get(part.tool_call_id or "")) is not None]
-        asked_last = max((moment for moment in asked if moment is not None), default=None)
         for part in together:
             call = self._calls.get(part.tool_call_id or "") or self._unseen_call(event, part, name, at, changes)
             call.name = call.name or name
@@ -244,7 +244,7 @@ class Fold:
             call.stdout, call.stderr, call.return_message_id = part.stdout, part.stderr, event.id
             if call.approval == "pending":
                 call.approval = "approved"
-            self._time_call(call, at, asked_last if len(together) > 1 else None)
+            self._time_call(call, at)
             if call.step_index is not None:
                 self.run.steps[call.step_index].last_at = at
             changes.append(EntryChanged(at, call))
@@ -278,7 +278,7 @@ class Fold:
         changes.append(EntryOpened(at, call))
         return call
 
-    def _time_call(self, call: ToolCallEntry, at: int | None, asked_last: int | None) -> None:
+    def _time_call(self, call: ToolCallEntry, at: int | None) -> None:
         """Latency by arrival, where arrival says anything: not when a server sends steps whole, or a run once more."""
         if at is None or call.last_at is None or call.extra.get("unseen") or call.approval is not None:
             return
@@ -286,8 +286,11 @@ class Fold:
             return
         if "starting_after" in (self.run.request or {}):
             return
-        if asked_last is not None:
-            call.at_most = at - asked_last
+        # calls of one reply start when the reply is over, not each with its own last argument; and of several nobody
+        # can tell whether they ran side by side, so that each return only bounds its call
+        of_step = [other for other in self.run.tool_calls if other.step_index == call.step_index]
+        if len(of_step) > 1:
+            call.at_most = at - max(other.last_at for other in of_step if other.last_at is not None)
         else:
             call.duration, call.duration_source = at - call.last_at, "client"
 
@@ -346,13 +349,12 @@ class Fold:
 
     def _on_error(self, event: ev.ErrorMessage, at: int | None, changes: list[Change]) -> None:
         self.run.run_id = self.run.run_id or event.run_id
-        self.run.error = RunError(event.error_type or "error", event.message or "The run failed.", event.detail)
+        detail = event.detail if event.detail is None or isinstance(event.detail, str) else str(event.detail)
+        self.run.error = RunError(event.error_type or "error", event.message or "The run failed.", detail)
         changes.append(RunChanged(at, ("run_id", "error")))
 
     def _on_stream_error(self, event: ev.StreamError, at: int | None, changes: list[Change]) -> None:
-        error: Any = event.error
-        words: Any = cast("dict[str, Any]", error).get("message") if isinstance(error, dict) else error
-        self.run.error = RunError(str(event.code or "stream_error"), str(words or error))
+        self.run.error = RunError(str(event.code or "stream_error"), _words(event.error))
         changes.append(RunChanged(at, ("error",)))
 
     def _on_cancelled(self, event: ev.Cancelled, at: int | None, changes: list[Change]) -> None:
@@ -362,6 +364,11 @@ class Fold:
     def _on_done(self, event: ev.Done, at: int | None, changes: list[Change]) -> None:
         self.done = True
         changes += self.run.end(at)
+
+
+def _words(error: object) -> str:
+    said = cast("dict[str, object]", error).get("message") if isinstance(error, dict) else None
+    return str(said or cast(object, error))
 
 
 def _type(event: ev.MessageEvent) -> str:

@@ -94,7 +94,7 @@ def _runs(x: Any) -> Iterator[Run]:
 
 
 def _distinct(runs: Iterable[Run]) -> list[Run]:
-    found = list(runs)
+    found = [run.still() for run in runs]
     counts = Counter(run.run_id or run.uid for run in found)
     twice = [run_id for run_id, count in counts.items() if count > 1]
     if twice:

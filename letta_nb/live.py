@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextvars
 import threading
+import time
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from letta_nb.client import Client, Stream
+from letta_nb.client import Client
 from letta_nb.entries import Change, RunError
-from letta_nb.errors import Interrupted, LettaNbError
+from letta_nb.errors import Interrupted
 from letta_nb.run import Run
+from letta_nb.stream import Stream
 
 # How long the server gets to end a stopped run in its own words before the connection is closed.
 GRACE_S = 2.0
@@ -37,7 +40,10 @@ class Live:
         self._view = view
         self._complete = complete
         self._over = threading.Event()
+        # the stream is read; its connection may serve another by now
+        self._read_over = threading.Event()
         self._cancel_once = threading.Lock()
+        self._finish_once = threading.Lock()
         # the thread publishes to the cell that started it: Jupyter keeps that in a context variable
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._read,), name="letta_nb reader", daemon=True)
@@ -82,44 +88,65 @@ class Live:
             threading.Thread(target=self._cancel, name="letta_nb cancel", daemon=True).start()
 
     def _cancel(self) -> None:
-        # a server that knows no cancel, or has nothing to cancel, still must not hold up the person who stopped it
-        with suppress(LettaNbError):
-            if self.run.agent_id is not None:
-                self._client.cancel(self.run.agent_id, self.run.run_id)
-                self._over.wait(GRACE_S)
-        if not self.over:
+        deadline = time.monotonic() + GRACE_S
+        # without a run_id a cancel would stop everybody's runs of this agent: wait for it, or only hang up
+        while self.run.run_id is None and time.monotonic() < deadline and not self._over.wait(0.02):
+            pass
+        if self.run.agent_id is not None and self.run.run_id is not None and not self.over:
+            # a server that knows no cancel, or hangs, must not hold up the person who stopped it
+            with suppress(Exception):
+                self._client.cancel(self.run.agent_id, self.run.run_id, timeout=GRACE_S)
+        if not self._read_over.wait(max(0.0, deadline - time.monotonic())):
             self._stream.shutdown()
 
     def _abandon(self) -> None:
         # the reader hangs where nothing can reach it (a connect, say): end the run without it
+        self._stream.shutdown()
         self._tell(self.run.end(self.elapsed, RunError("closed", "The run was stopped here."), cancelled=True))
         self._finish()
 
     def _read(self) -> None:
         try:
             with self._stream as stream:
-                self._tell(stream.changes)
+                self._tell(stream.take())
                 for _ in stream:
-                    self._tell(stream.changes)
-            self._tell(stream.changes)
+                    self._tell(stream.take())
+                self._tell(stream.take())
+            self._tell(stream.take())
+            self._read_over.set()
             if self._complete:
                 self._fetch_figures()
         except Exception as problem:
             self.problem = problem
-            self._tell(self._stream.changes)
+            self._tell(self._stream.take())
         finally:
+            self._read_over.set()
             self._finish()
 
     def _fetch_figures(self) -> None:
-        """What the stream leaves out. Never fatal: a server may not have it, or be gone."""
-        with suppress(LettaNbError):
+        """What the stream leaves out. Never fatal: a server may not have it, or be gone, or say it in another shape."""
+        with suppress(Exception):
             self._tell(self._client.complete(self.run, timeout=COMPLETE_S))
 
     def _tell(self, changes: Sequence[Change]) -> None:
+        """Pass changes on. A view that fails is left out of the rest: it must not stop the reading."""
         if changes and self._view is not None:
-            self._view.changed(self.run, changes)
+            try:
+                self._view.changed(self.run, changes)
+            except Exception as broken:
+                self._broken_view(broken)
 
     def _finish(self) -> None:
-        if self._view is not None:
-            self._view.ended(self.run, self.problem)
-        self._over.set()
+        if not self._finish_once.acquire(blocking=False):
+            return
+        try:
+            if self._view is not None:
+                self._view.ended(self.run, self.problem)
+        except Exception as broken:
+            self._broken_view(broken)
+        finally:
+            self._over.set()
+
+    def _broken_view(self, problem: Exception) -> None:
+        self._view = None
+        warnings.warn(f"letta_nb: the run could not be shown here: {problem!r}. run.show() tries again.", stacklevel=2)

@@ -36,8 +36,9 @@ class EventLog(Sequence[Received]):
     def append(self, received: Received) -> None:
         """Keep one message."""
         index = len(self._at)
-        self._at.append(received.at)
+        # the text first: another thread may read up to the last time
         self._open.append(received.data)
+        self._at.append(received.at)
         if received.event:
             self._events[index] = received.event
         if received.torn:
@@ -81,8 +82,10 @@ class EventLog(Sequence[Received]):
         self._open = list[str]()
 
     def _block(self, block: int) -> list[str]:
+        # looked at in this order, another thread may seal in between
+        last = self._open
         if block >= len(self._sealed):
-            return self._open
+            return last
         number, texts = self._cache
         if number != block:
             joined = zlib.decompress(self._sealed[block]).decode("utf-8", "surrogatepass")

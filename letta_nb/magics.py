@@ -11,7 +11,6 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
 from letta_nb import api
-from letta_nb.errors import LettaNbError
 from letta_nb.run import Run
 
 HELP = """%letta [options] prompt          one line
@@ -111,17 +110,22 @@ class LettaMagics(Magics):
     def letta(self, line: str, cell: str | None = None) -> Run | None:
         """Stream a Letta agent's reply into the cell; `%letta -h` for the options."""
         options = parse(line)
-        if options.help or (cell is None and not options.prompt):
+        if options.help or (cell is None and not line.strip()):
             print(HELP)
             return None
+        if cell is None and not options.prompt:
+            raise UsageError("There is no prompt: %letta [options] prompt")
+        if cell is not None and not cell.strip() and not options.prompt:
+            raise UsageError("There is no prompt: write it in the cell, below %%letta.")
         prompt = "\n".join(part for part in (options.prompt, (cell or "").strip("\n")) if part)
         shell: Any = self.shell
         if options.format:
             prompt = expand(prompt, shell.user_ns)
+        before = api.last_run()
         try:
             return api.send(prompt, options.agent, stream_tokens=options.tokens, background=options.background)
         finally:
-            if options.out is not None and api.last_run() is not None:
+            if options.out is not None and api.last_run() is not before:
                 shell.user_ns[options.out] = api.last_run()
 
 
@@ -161,10 +165,7 @@ def complete(_magics: Any, event: Any) -> list[str]:
     words = event.line.split()
     before = words[-2] if event.symbol and len(words) > 1 else words[-1]
     if before in ("-a", "--agent"):
-        try:
-            names = [agent.name or agent.id for agent in api.current().agents()]
-        except LettaNbError:
-            return []
+        names = [agent.name or agent.id for agent in api.known_agents()]
         return [f'"{name}"' if " " in name else name for name in names]
     return [*_FLAGS, *_VALUES] if event.symbol.startswith("-") else []
 

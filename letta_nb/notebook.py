@@ -27,7 +27,7 @@ def show(run: Run) -> None:
     else:
         from letta_nb import text
 
-        text.show(run)
+        text.show(run.still())
 
 
 def display_bundle(bundle: dict[str, Any], *, updatable: bool = False) -> Any:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import json
 import re
 from collections.abc import Generator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypedDict, cast, get_type_hints
 
 import httpx
+import pydantic
 import pydantic_core
 from pydantic import BaseModel, ConfigDict
 
 from letta_nb import errors
-from letta_nb._version import __version__
+from letta_nb.addresses import shown
 
-LETTA_CLOUD = "https://api.letta.com"
-USER_AGENT = f"letta-nb/{__version__} python-httpx/{httpx.__version__}"
 # M validates exactly this; anything else is taken for a name
 AGENT_ID = re.compile(r"agent-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 _PAGE = 50
@@ -90,6 +89,9 @@ def messages_of(messages: Messages) -> list[dict[str, Any]]:
         if not messages.strip():
             raise errors.InputError("The prompt is empty. Say something to the agent.")
         return [{"role": "user", "content": messages}]
+    # what a caller without a type checker may pass
+    if not isinstance(messages, Sequence) or not all(isinstance(message, Mapping) for message in messages):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise errors.InputError(f"A prompt is text, or a list of messages as dicts; this is {messages!r:.80}.")
     items = [dict(message) for message in messages]
     if not items:
         raise errors.InputError("There is no message to send: messages is an empty list.")
@@ -106,64 +108,17 @@ def body_of(messages: Messages, parameters: Parameters, extra_body: Mapping[str,
         )
     body: dict[str, Any] = {"messages": messages_of(messages), "stream_tokens": True}
     body.update((name, value) for name, value in parameters.items() if value is not None)
-    return body | dict(extra_body or {})
-
-
-def resolve(base_url: str | None, api_key: str | None, password: str | None) -> tuple[httpx.URL, dict[str, str]]:
-    """Where to connect and with which headers: arguments, else LETTA_BASE_URL, LETTA_API_KEY, LETTA_SERVER_PASSWORD."""
-    from_environment = os.environ.get("LETTA_BASE_URL") or None
-    address = base_url if base_url is not None else from_environment
-    configured = address is not None and address == from_environment
-    url = _url(address) if address is not None else httpx.URL(LETTA_CLOUD)
-    # secrets of the environment go where the environment points, or to Letta Cloud; never to an address named in code
-    if api_key is None and (configured or url.host.endswith(".letta.com")):
-        api_key = os.environ.get("LETTA_API_KEY") or None
-    if password is None and configured:
-        password = os.environ.get("LETTA_SERVER_PASSWORD") or None
-    if address is None and api_key is None:
-        raise errors.ConfigurationError(
-            "No server is configured. Pass base_url=..., or set LETTA_BASE_URL (a Letta server) or LETTA_API_KEY "
-            "(Letta Cloud); letta_nb.serve() starts an embedded one."
-        )
-    headers = {"User-Agent": USER_AGENT}
-    if api_key:
-        headers["Authorization"] = f"Bearer {_header_value(api_key, 'API key')}"
-    if password:
-        headers["X-BARE-PASSWORD"] = f"password {_header_value(password, 'password')}"
-    return url, headers
-
-
-def _header_value(secret: str, what: str) -> str:
-    secret = secret.strip()
-    if not secret.isascii() or any(sign in secret for sign in "\r\n"):
-        # without this check httpx would quote the secret in its error
-        raise errors.ConfigurationError(f"The {what} holds characters that no HTTP header can carry.")
-    return secret
-
-
-def _url(base_url: str) -> httpx.URL:
+    body |= dict(extra_body or {})
     try:
-        url = httpx.URL(base_url.rstrip("/").removesuffix("/v1"))
-    except (httpx.InvalidURL, TypeError) as problem:
-        raise errors.ConfigurationError(f"{base_url!r} is not an address: {problem}") from None
-    if url.scheme not in ("http", "https") or not url.host:
-        raise errors.ConfigurationError(f'{base_url!r} is not an address. It should look like "http://localhost:8283".')
-    return url
+        json.dumps(body, ensure_ascii=False).encode()
+    except (TypeError, ValueError) as problem:
+        raise errors.InputError(f"The request cannot be written as JSON: {problem}") from None
+    return body
 
 
 def now() -> datetime:
     """Wall clock, UTC."""
     return datetime.now(UTC)
-
-
-def is_loopback(url: httpx.URL) -> bool:
-    """Whether the address is this machine's own."""
-    return url.host in ("localhost", "::1") or url.host.startswith("127.")
-
-
-def shown(url: httpx.URL) -> str:
-    """The address as it may be shown: without any user or password in it."""
-    return str(url.copy_with(username=None, password=None)).rstrip("/")
 
 
 # -- refusals ---------------------------------------------------------------------------------------------------------
@@ -233,7 +188,7 @@ def _validation_words(item: Any) -> str:
     if not isinstance(item, dict):
         return str(item)
     facts = cast("dict[str, Any]", item)
-    return f"{'.'.join(map(str, facts.get('loc', ())))}: {facts.get('msg', facts)}"
+    return f"{'.'.join(map(str, facts.get('loc') or ()))}: {facts.get('msg', facts)}"
 
 
 def _one_line(text: str) -> str:
@@ -245,7 +200,7 @@ def not_a_stream(response: httpx.Response) -> errors.ProtocolError:
     """The error for a 200 whose body is no event stream; its body must have been read."""
     kind = response.headers.get("content-type", "no content type").partition(";")[0]
     return errors.ProtocolError(
-        f"{shown(response.request.url)} answered with {kind}, not with an event stream: is this a Letta server?\n"
+        f"{shown(response.request.url)} answered with {kind}, not as a Letta server does. Is this one?\n"
         f"It said: {_one_line(response.text)[:200]}"
     )
 
@@ -258,9 +213,15 @@ def unreachable(url: httpx.URL, problem: Exception) -> errors.LettaNbError:
             "without a server, letta_nb.connect() starts the embedded one."
         )
     return errors.ConnectionFailed(
-        f"{shown(url)} closed the connection before it answered ({problem or type(problem).__name__}). "
+        f"{shown(url)} closed the connection before it answered ({_reason(problem)}). "
         "The request may have reached it; it was not sent again."
     )
+
+
+def _reason(problem: Exception) -> str:
+    # h11's own complaints quote headers, and headers hold keys
+    quotes = isinstance(problem, httpx.LocalProtocolError)
+    return type(problem).__name__ if quotes else str(problem) or type(problem).__name__
 
 
 # -- flows: requests out, responses in, a value at the end ------------------------------------------------------------
@@ -269,8 +230,9 @@ def unreachable(url: httpx.URL, problem: Exception) -> errors.LettaNbError:
 class Flows:
     """The calls around the stream, as generators of requests: each client drives them with its own kind of I/O."""
 
-    def __init__(self, base_url: httpx.URL, headers: dict[str, str]) -> None:
+    def __init__(self, base_url: httpx.URL, headers: dict[str, str], streaming: httpx.Timeout) -> None:
         self.base_url = base_url
+        self.streaming = streaming
         self.headers = headers
         self.known: dict[str, Agent] = {}
 
@@ -283,6 +245,7 @@ class Flows:
         request = self.request("POST", f"/v1/agents/{agent_id}/messages/stream", json=body)
         request.headers["Accept"] = "text/event-stream"
         request.headers["Cache-Control"] = "no-store"
+        request.extensions["timeout"] = self.streaming.as_dict()
         return request
 
     def _json(self, request: httpx.Request) -> Flow:
@@ -305,8 +268,9 @@ class Flows:
         if name is not None:
             parameters["name"] = name
         while True:
-            page = yield from self._json(self.request("GET", "/v1/agents/", params=parameters))
-            fresh = [Agent.model_validate(item) for item in page]
+            found_here = yield from self._json(self.request("GET", "/v1/agents/", params=parameters))
+            page = cast("list[Any]", found_here if isinstance(found_here, list) else [found_here])
+            fresh = [_agent(item) for item in page]
             # a server that does not know `after` would send the same page for ever
             fresh = [agent for agent in fresh if all(agent.id != old.id for old in found)]
             found += fresh
@@ -323,7 +287,7 @@ class Flows:
                     (yield from self._json(self.request("GET", f"/v1/agents/{agent}")))
                 )
             return self.known[agent]
-        for known in self.known.values():
+        for known in list(self.known.values()):  # other threads add to it
             if known.name == agent:
                 return known
         named = [found for found in (yield from self.agents(name=agent)) if found.name == agent]
@@ -350,13 +314,28 @@ class Flows:
 
     def step_rows(self, run_id: str) -> Flow:
         """The server's rows of a run's steps, each with its metrics merged in; [] where the server has none."""
-        rows = yield from self._optional(self.request("GET", f"/v1/runs/{run_id}/steps", params={"limit": 1000}))
+        found = yield from self._optional(self.request("GET", f"/v1/runs/{run_id}/steps", params={"limit": 1000}))
+        rows = [row for row in cast("list[Any]", found) if _has_id(row)] if isinstance(found, list) else []
         joined: list[dict[str, Any]] = []
-        for row in cast("list[dict[str, Any]]", rows) if isinstance(rows, list) else []:
-            metrics = yield from self._optional(self.request("GET", f"/v1/steps/{row['id']}/metrics"))
-            joined.append({**row, **(metrics if isinstance(metrics, dict) else {}), "messages": None})
+        try:
+            for row in rows:
+                metrics = yield from self._optional(self.request("GET", f"/v1/steps/{row['id']}/metrics"))
+                joined.append({**row, **(metrics if isinstance(metrics, dict) else {})})
+        except httpx.TransportError:  # the time is over: what has come is worth having
+            joined += rows[len(joined) :]
         return joined
 
     def _optional(self, request: httpx.Request) -> Flow:
         response = yield request
         return _body(response) if response.is_success else None
+
+
+def _agent(facts: Any) -> Agent:
+    try:
+        return Agent.model_validate(facts)
+    except pydantic.ValidationError:
+        raise errors.ProtocolError(f"This is no agent of a Letta server: {facts!r:.200}") from None
+
+
+def _has_id(row: Any) -> bool:
+    return isinstance(row, dict) and isinstance(cast("dict[str, Any]", row).get("id"), str)

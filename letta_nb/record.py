@@ -35,10 +35,16 @@ def save(run: Run, path: str | Path) -> Path:
     path = Path(path)
     if run.log is None:
         raise InputError("This run kept no events (record=False), so there is nothing to save.")
+    if path.is_dir() or not path.parent.is_dir():
+        problem = "is a folder" if path.is_dir() else f"cannot be written: there is no folder {path.parent}"
+        raise InputError(f"{path} {problem}. Name a file, such as run.jsonl.")
     partial = path.with_name(path.name + ".part")
-    with partial.open("w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
-        file.writelines(line + "\n" for line in _lines(run))
-    partial.replace(path)
+    try:
+        with partial.open("w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
+            file.writelines(line + "\n" for line in _lines(run))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     return path
 
 
@@ -215,7 +221,7 @@ def _recorded(facts: dict[str, Any], content: bytes) -> Run:
         server=f"Letta {facts['server_version']}" if "server_version" in facts else None,
         timed=times is not None,
         # the same bytes are the same run, whenever they are loaded: tables made apart still join
-        uid=hashlib.sha256(content).hexdigest()[:32],
+        uid=hashlib.sha256(content + json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32],
     )
     clock = _Clock(times)
     for message in sse.decode(clock.chunks(content)):

@@ -25,6 +25,7 @@ class Replay:
         self._source = source
         self._speed = speed
         self._stop = threading.Event()
+        self._problem: Exception | None = None
         self._start = time.monotonic_ns()
 
     def elapsed(self) -> int:
@@ -48,9 +49,19 @@ class Replay:
             self.stop()
             reader.join()
             raise
+        if self._problem is not None:
+            raise self._problem
         return self.run
 
     def _read(self, view: View | None) -> None:
+        try:
+            self._replay(view)
+            if view is not None:
+                view.ended(self.run, None)
+        except Exception as problem:
+            self._problem = problem
+
+    def _replay(self, view: View | None) -> None:
         run = self.run
         self._tell(view, run.opening())
         for received in self._source.log or ():
@@ -61,8 +72,6 @@ class Replay:
             self._tell(view, run.end(self.elapsed(), cancelled=True))
         else:
             self._tell(view, run.close_like(self._source))
-        if view is not None:
-            view.ended(run, None)
 
     def _tell(self, view: View | None, changes: list[Change]) -> None:
         if view is not None and changes:

@@ -8,9 +8,9 @@ here by name only.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from letta_nb import events as ev
 from letta_nb.entries import (
@@ -30,6 +30,7 @@ from letta_nb.entries import (
 )
 from letta_nb.fold import Fold
 from letta_nb.log import EventLog, Received
+from letta_nb.typed import Events, typed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,32 +39,6 @@ if TYPE_CHECKING:
 
 _E = TypeVar("_E", bound=Entry)
 _COMPLETED = frozenset({"end_turn", "max_steps", "tool_rule"})
-
-
-class Events(Sequence[ev.AnyEvent]):
-    """A run's events, typed, parsed from the log as they are read."""
-
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
-
-    def __len__(self) -> int:
-        return len(self._log)
-
-    @overload
-    def __getitem__(self, index: int) -> ev.AnyEvent: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[ev.AnyEvent]: ...
-    def __getitem__(self, index: int | slice) -> ev.AnyEvent | list[ev.AnyEvent]:
-        if isinstance(index, slice):
-            return [ev.parse(received.data, received.event) for received in self._log[index]]
-        received = self._log[index]
-        return ev.parse(received.data, received.event)
-
-    def __iter__(self) -> Iterator[ev.AnyEvent]:
-        return (ev.parse(received.data, received.event) for received in self._log)
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} events>"
 
 
 class Run:
@@ -170,10 +145,8 @@ class Run:
         if self.log is not None:
             self.log.append(received)
         self.event_count += 1
-        event = ev.parse(received.data, received.event)
-        if received.torn:
-            # cut in the middle: kept as text, but a half event is no word of the server's, even if it happens to parse
-            event = ev.UnknownEvent(raw=received.data, problem="the stream ended inside this event")
+        event = typed(received)
+        if received.torn and isinstance(event, ev.UnknownEvent):
             return event, []
         return event, self.fold(event, received.at if received.at >= 0 else None)
 
@@ -215,7 +188,10 @@ class Run:
             step = self._fold.step_of_id.get(str(row.get("id")))
             if step is None:
                 continue
-            step.server.update(row)
+            # what a server says of itself may have any shape: only plain facts are joined
+            step.server.update(
+                (key, value) for key, value in row.items() if value is None or isinstance(value, (int, str))
+            )
             if self.model is None and row.get("model"):
                 self.model = str(row["model"])
                 changes.append(RunChanged(at, ("model",)))
@@ -241,6 +217,15 @@ class Run:
             timed=self.timed,
             record=record,
         )
+
+    def still(self) -> Run:
+        """The run as it stands: itself once it has ended, else a copy that no other thread goes on changing."""
+        if self.status != "running" or self.log is None:
+            return self
+        copy = self.blank(record=True)
+        for index in range(len(self.log)):
+            copy.receive(self.log[index])
+        return copy
 
     def close_like(self, other: Run) -> list[Change]:
         """End a replay as `other` ended, with what its server told afterwards."""
@@ -353,7 +338,8 @@ class Run:
         """The run as a cell's output: HTML that needs no kernel, and text that is the same on each run."""
         from letta_nb import static_html, text
 
-        return {"text/html": static_html.fragment(self), "text/plain": text.transcript(self, plain=True)}
+        run = self.still()
+        return {"text/html": static_html.fragment(run), "text/plain": text.transcript(run, plain=True)}
 
     def steps_df(self) -> pd.DataFrame:
         """One row a step (one model call and its tools)."""

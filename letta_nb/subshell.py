@@ -41,11 +41,19 @@ def _subshell_id() -> str | None:
 
 
 def _create() -> str | None:
-    from ipykernel.connect import get_connection_file
-    from jupyter_client.blocking.client import BlockingKernelClient
+    try:
+        from ipykernel.connect import get_connection_file
+        from jupyter_client.blocking.client import BlockingKernelClient
 
-    client = BlockingKernelClient(connection_file=get_connection_file())
-    client.load_connection_file()
+        client = BlockingKernelClient(connection_file=get_connection_file())
+        client.load_connection_file()
+        return _ask(client)
+    except Exception:
+        # no subshells here: the kernel's interrupt button still stops a run, and the page says so
+        return None
+
+
+def _ask(client: Any) -> str | None:
     control = client.control_channel
     try:
         control.start()
@@ -55,8 +63,5 @@ def _create() -> str | None:
             reply = control.get_msg(timeout=5)
             if reply["parent_header"].get("msg_id") == request["header"]["msg_id"]:
                 return reply["content"].get("subshell_id")
-    except Exception:
-        # no subshells here: the kernel's interrupt button still stops a run, and the page says so
-        return None
     finally:
         control.stop()

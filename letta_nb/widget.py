@@ -64,8 +64,12 @@ class RunWidget(anywidget.AnyWidget):
 class LiveView:
     """Shows one run in the current cell. `on_stop` is called, once or more, from whatever thread hears the button."""
 
-    def __init__(self, run: Run, elapsed: Callable[[], int], on_stop: Callable[[], None]) -> None:
+    def __init__(
+        self, run: Run, elapsed: Callable[[], int], on_stop: Callable[[], None], *, waited: bool = True
+    ) -> None:
         self._run = run
+        # whether somebody waits for the run, and so is told of a refusal by an exception
+        self._waited = waited
         self._elapsed = elapsed
         self._on_stop = on_stop
         self._lock = threading.Lock()
@@ -102,16 +106,18 @@ class LiveView:
         if self._pump.is_alive():
             self._pump.join()
         if self._handle is not None:
-            # a refused request has nothing to show: the error says it all
-            frozen = run.mimebundle() if problem is None else {"text/html": "", "text/plain": ""}
+            # a refused request has nothing to show if its error is raised: that says it all
+            told = problem is not None and self._waited and run.event_count == 0
+            frozen = {"text/html": "", "text/plain": ""} if told else run.mimebundle()
             self._handle.update(frozen, raw=True)
         _keep(self._widget)
 
     def _run_pump(self) -> None:
         while True:
             self._wake.wait()
-            over = self._over.is_set()
+            # cleared before it is asked whether this is the end: the other way round the end could go unheard
             self._wake.clear()
+            over = self._over.is_set()
             self._flush()
             if over:
                 return

@@ -54,7 +54,7 @@ def take(notebook: Notebook, cell: int, path: Path, waiting_for: str | None) -> 
         notebook.wait_done(cell, before)
         notebook.widget(cell).locator(".status").wait_for()
     else:
-        notebook.widget(cell).get_by_text(waiting_for).first.wait_for()
+        notebook.widget(cell).locator(".nm", has_text=waiting_for).wait_for()
     target = notebook.page.locator(".jp-Notebook .jp-Cell").nth(cell)
     target.scroll_into_view_if_needed()
     target.screenshot(path=path, animations="disabled")

@@ -106,14 +106,13 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 def test_the_demo_opens_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[list[str]] = []
-    original = tmp_path / "01_first_run.ipynb"
-    original.write_text("{}")
-    monkeypatch.setattr(cli, "_first_notebook", lambda: original)
     monkeypatch.setattr(cli.subprocess, "call", lambda command: calls.append(command) or 0)
     folder = tmp_path / "there"
     assert cli.main(["demo", "--dir", str(folder), "--no-browser", "--port", "8899"]) == 0
-    copy = folder / "01_first_run.ipynb"
+    copy = folder / "notebooks/01_first_run.ipynb"
     assert calls == [[sys.executable, "-m", "jupyterlab", str(copy), "--no-browser", "--port=8899"]]
+    # what the notebooks load lies where they look for it
+    assert (copy.parent / "../tests/fixtures/0.16.8/v1_multi2_tok.sse").exists()
     # what someone has changed since is not overwritten
     copy.write_text("mine")
     assert cli.main(["demo", "--dir", str(folder)]) == 0

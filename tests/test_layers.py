@@ -17,11 +17,13 @@ PACKAGE = Path(__file__).resolve().parent.parent / "letta_nb"
 # A module imports from lines above its own, never from its own line or below.
 LAYERS = """
 _version errors figures page subshell
-log sse events entries
+addresses log sse events entries
+typed
 fold
 run
 record feed phases protocol
-words client
+words stream
+client
 text views live
 wire_views bare replay
 columns static_html

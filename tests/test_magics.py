@@ -19,7 +19,9 @@ _SHELL: Any = start_ipython()
 
 
 @pytest.fixture
-def shell() -> Iterator[Any]:
+def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    # an import on another thread meets pytest's warning filters half-way
+    monkeypatch.setattr(api, "warm_up", lambda: None)
     _SHELL.run_line_magic("load_ext", "letta_nb")
     yield _SHELL
     _SHELL.run_line_magic("reload_ext", "letta_nb")
@@ -135,11 +137,8 @@ def test_the_magic_returns_the_run(shell: Any, sent: list[Any]) -> None:
 
 
 def test_agent_names_and_options_complete(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Known:
-        def agents(self) -> list[Agent]:
-            return [Agent(id="agent-1", name="bob"), Agent(id="agent-2", name="b b")]
-
-    monkeypatch.setattr(api, "current", Known)
+    agents = [Agent(id="agent-1", name="bob"), Agent(id="agent-2", name="b b")]
+    monkeypatch.setattr(api, "known_agents", lambda: agents)
 
     def completed(line: str) -> set[str]:
         with provisionalcompleter():

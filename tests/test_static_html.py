@@ -294,7 +294,7 @@ def test_a_very_large_run_keeps_its_view_with_texts_cut(monkeypatch: pytest.Monk
     changes = unpacked(static_html.fragment(run))[1]["changes"]
     (result,) = [change["set"]["result"] for change in changes if "result" in change.get("set", {})]
     assert re.search(r"\n… \d+ kB more, in run.entries\[2\].result$", result)
-    monkeypatch.setattr(static_html, "_DATA_MAX", 8_000)
+    monkeypatch.setattr(static_html, "_DATA_MAX", 3_000)
     run = load("0.16.8/v1_long_tok")
     changes = unpacked(static_html.fragment(run))[1]["changes"]
     for change in changes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -118,7 +120,17 @@ def _traceback(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and not _is_tools_own(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace or error.__traceback__))
+    told = traceback.TracebackException(type(error), error, trace or error.__traceback__)
+    for exception in (told, told.__cause__, told.__context__):
+        for frame in exception.stack if exception else ():
+            frame.filename = _known_as(frame.filename)
+    return "".join(told.format())
+
+
+def _known_as(filename: str) -> str:
+    """A file by the name it is imported under: what a notebook keeps should not say where this machine keeps things."""
+    places = [place for place in sys.path if place and filename.startswith(place.rstrip(os.sep) + os.sep)]
+    return os.path.relpath(filename, max(places, key=len)) if places else filename
 
 
 def _is_tools_own(filename: str) -> bool:

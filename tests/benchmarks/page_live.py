@@ -26,7 +26,8 @@ def talker(count, rate):
     async def talk(messages, info):
         start = time.perf_counter()
         for number in range(count):
-            yield f"{number}:{time.time() * 1000:.0f} " if number % 10 == 0 else "word " if number % 99 else "end.\\n\\n"
+            word = "word " if number % 99 else "end.\\n\\n"
+            yield f"{number}:{time.time() * 1000:.0f} " if number % 10 == 0 else word
             if rate:
                 await asyncio.sleep(max(0, start + number / rate - time.perf_counter()))
     return Agent(FunctionModel(stream_function=talk))

@@ -30,6 +30,11 @@ def resolve(base_url: str | None, api_key: str | None, password: str | None) -> 
             "No server is configured. Pass base_url=..., or set LETTA_BASE_URL (a Letta server) or LETTA_API_KEY "
             "(Letta Cloud); letta_nb.serve() starts an embedded one."
         )
+    if url.userinfo:
+        raise errors.ConfigurationError(
+            f"{shown(url)} was given with a user or password in it. Pass api_key=... or password=... instead, so that "
+            "it can be kept out of what is shown and saved."
+        )
     headers = {"User-Agent": USER_AGENT}
     if api_key:
         headers["Authorization"] = f"Bearer {_header_value(api_key, 'API key')}"

@@ -149,9 +149,7 @@ class Fold:
 
     def _on_hidden(self, event: ev.HiddenReasoningMessage, at: int | None, changes: list[Change]) -> None:
         step = self._step_for(event, at, changes)
-        entry = self.run.add_entry(
-            Entry, "hidden_reasoning", event.message_type, step, at, message_id=event.id, otid=event.otid
-        )
+        entry = self._note(event, "hidden_reasoning", step, at)
         entry.extra["state"] = event.state
         changes.append(EntryOpened(at, entry))
 
@@ -298,9 +296,7 @@ class Fold:
         summary = event.summary if isinstance(event, ev.SummaryMessage) else ""
         facts = event.compaction_stats if isinstance(event, ev.SummaryMessage) else event.event_data
         kind: Kind = "summary" if isinstance(event, ev.SummaryMessage) else "compaction"
-        entry = self.run.add_entry(
-            Entry, kind, event.message_type, self._step, at, message_id=event.id, otid=event.otid
-        )
+        entry = self._note(event, kind, self._step, at)
         entry.extra["facts"] = facts
         entry.buffer.append(summary)
         changes.append(EntryOpened(at, entry))

@@ -344,6 +344,12 @@ def test_agents_are_listed_to_the_end() -> None:
 
 
 def test_repr_shows_no_secret() -> None:
-    client = letta_nb.Client("http://user:pw@127.0.0.1:1", api_key="sk-secret")
+    client = letta_nb.Client("http://127.0.0.1:1", api_key="sk-secret")
     assert repr(client) == "<Client http://127.0.0.1:1>"
     client.close()
+
+
+def test_secrets_belong_in_no_address() -> None:
+    with pytest.raises(errors.ConfigurationError, match=r"http://127.0.0.1:1 .*api_key=") as caught:
+        letta_nb.Client("http://user:secret@127.0.0.1:1")
+    assert "secret" not in str(caught.value)

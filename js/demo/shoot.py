@@ -17,11 +17,12 @@ def main() -> None:
         for mode in modes:
             hash_, width = MODES[mode]
             page = browser.new_page(viewport={"width": width, "height": 900}, device_scale_factor=1.5)
-            page.on("console", lambda message: print(mode, message.type, message.text))
-            page.on("pageerror", lambda error: print(mode, "ERROR", error))
+            page.on("console", lambda message, mode=mode: print(mode, message.type, message.text))
+            page.on("pageerror", lambda error, mode=mode: print(mode, "ERROR", error))
             page.goto(f"file:///tmp/letta_nb_demo.html#{hash_}")
             page.wait_for_function("window.ready === true")
-            page.wait_for_function("document.querySelectorAll('.lnb-host').length === document.querySelectorAll('.cell').length")
+            count = "document.querySelectorAll('{}').length"
+            page.wait_for_function(f"{count.format('.lnb-host')} === {count.format('.cell')}")
             page.wait_for_timeout(300)
             if not ids:
                 page.screenshot(path=f"/tmp/lnb_{mode}.png", full_page=True)

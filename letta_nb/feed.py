@@ -19,7 +19,6 @@ from letta_nb.entries import (
     ToolCallEntry,
     Usage,
 )
-from letta_nb.log import Received
 from letta_nb.run import Run
 
 # Pieces of text that arrive within this time share a mark: it is what a batch takes, and marks stay below the text.
@@ -213,6 +212,6 @@ def snapshot(run: Run) -> page.Snapshot:
     again = run.blank()
     log.add(again, again.opening())
     for received in run.log or ():
-        log.add(again, again.receive(Received(*received))[1])
+        log.add(again, again.receive(received)[1])
     log.add(again, again.close_like(run))
     return {"seq": 0, "now": ms(run.ended_at), "changes": log.changes()}

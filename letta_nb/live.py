@@ -111,7 +111,7 @@ class Live:
                 self._tell(stream.take())
                 for _ in stream:
                     self._tell(stream.take())
-                self._tell(stream.take())
+            # how it ended, where no event said so
             self._tell(stream.take())
             self._read_over.set()
             if self._complete:

@@ -9,7 +9,6 @@ import time
 from letta_nb.entries import Change
 from letta_nb.errors import InputError
 from letta_nb.live import View
-from letta_nb.log import Received
 from letta_nb.run import Run
 
 
@@ -67,7 +66,7 @@ class Replay:
         for received in self._source.log or ():
             if self._stop.wait(max(0, received.at - self.elapsed()) / self._speed / 1e9):
                 break
-            self._tell(view, run.receive(Received(*received))[1])
+            self._tell(view, run.receive(received)[1])
         if self._stop.is_set():
             self._tell(view, run.end(self.elapsed(), cancelled=True))
         else:

@@ -48,7 +48,7 @@ class _Stream:
 
     def shutdown(self) -> None:
         """End the connection from another thread: a read that blocks returns at once. This alone is no cancel."""
-        self._shut = True  # if it is too early, `_opened` sees to it
+        self._shut = True  # if it is too early, `_opening` sees to it
         stream = self._response.extensions.get("network_stream") if self._response is not None else None
         connection = stream.get_extra_info("socket") if stream is not None else None
         if connection is not None:

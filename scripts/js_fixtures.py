@@ -8,7 +8,6 @@ from typing import Any
 
 from letta_nb import feed, record
 from letta_nb.entries import RunError
-from letta_nb.log import Received
 from letta_nb.run import Run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,7 +34,7 @@ def cut(run: Run, seconds: float) -> Run:
     again = run.blank(record=True)
     for received in run.log or ():
         if received.at <= seconds * 1e9:
-            again.receive(Received(*received))
+            again.receive(received)
     again.end(round(seconds * 1e9), RunError("connection_closed", "The connection closed before the run ended."))
     return again
 

@@ -12,8 +12,9 @@ from letta_nb._version import __version__
 
 if TYPE_CHECKING:
     from letta_nb import frames as frames
-    from letta_nb.api import agents, connect, last_run, load, send
-    from letta_nb.client import AsyncClient, Client
+    from letta_nb.api import agents, attach, connect, forget_tools, last_run, load, send, tool
+    from letta_nb.async_client import AsyncClient
+    from letta_nb.client import Client
     from letta_nb.errors import LettaNbError
     from letta_nb.frames import events_df, messages_df, runs_df, steps_df, tools_df, usage_df
     from letta_nb.run import Run
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
 # Everything by name, nothing before its time: pandas, httpx, anywidget and the server load when they are used.
 _HOME = {
     "agents": "api",
+    "attach": "api",
     "connect": "api",
+    "forget_tools": "api",
     "last_run": "api",
     "load": "api",
     "send": "api",
-    "AsyncClient": "client",
+    "tool": "api",
+    "AsyncClient": "async_client",
     "AsyncStream": "stream",
     "Client": "client",
     "Stream": "stream",
@@ -53,8 +57,10 @@ __all__ = [
     "Stream",
     "__version__",
     "agents",
+    "attach",
     "connect",
     "events_df",
+    "forget_tools",
     "last_run",
     "load",
     "messages_df",
@@ -62,6 +68,7 @@ __all__ = [
     "send",
     "serve",
     "steps_df",
+    "tool",
     "tools_df",
     "usage_df",
 ]

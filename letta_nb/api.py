@@ -1,24 +1,28 @@
-"""What the package offers by name: connect, send, agents, load, serve. The magics make these same calls."""
+"""What the package offers by name: connect, send, attach, agents, load, tool. The magics make these same calls."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from letta_nb import notebook
+from letta_nb.answers import Decision, chosen
 from letta_nb.client import Client
+from letta_nb.entries import ToolCallEntry
 from letta_nb.errors import AgentNotFound, ConfigurationError, InputError, LettaNbError
-from letta_nb.live import Live
-from letta_nb.protocol import Agent, Messages, SendParameters
+from letta_nb.live import Asks, Live
+from letta_nb.protocol import Agent, Messages, Parameters, SendParameters
 from letta_nb.run import Run
+from letta_nb.stream import Stream
 
 if TYPE_CHECKING:
     from letta_nb.server import Server
+    from letta_nb.tools import Tool
 
 
 class _Default:
@@ -29,6 +33,7 @@ class _Default:
         self.agent: str | None = None
         self.server: Server | None = None
         self.last: Run | None = None
+        self.tools: dict[str, Tool] = {}
 
 
 _default = _Default()
@@ -112,11 +117,36 @@ def last_run() -> Run | None:
     return _default.last
 
 
+def tool(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """Offer a function of this kernel to the agents that `%letta` and `send` talk to: `@letta_nb.tool`.
+
+    Its calls run here, with their output and exceptions sent back; each asks for approval first, unless
+    `@letta_nb.tool(approve="always")`. Name, description and schema come from the function; `name=` and `description=`
+    say otherwise. Defining it again replaces it; `forget_tools` takes it back.
+    """
+    from letta_nb.tools import tool as make
+
+    def offer(function: Callable[..., Any]) -> Tool:
+        made: Tool = make(**options)(function)
+        _default.tools[made.name] = made
+        return made
+
+    return offer if function is None else offer(function)
+
+
+def forget_tools(*names: str) -> None:
+    """Offer these functions no more; without names, none at all."""
+    for name in names or list(_default.tools):
+        _default.tools.pop(name, None)
+
+
 def send(
     prompt: Messages,
     agent: str | None = None,
     *,
     client: Client | None = None,
+    conversation: str | None = None,
+    tools: Iterable[Tool | Callable[..., Any]] | None = None,
     background: bool = False,
     display: bool = True,
     complete: bool = True,
@@ -126,26 +156,126 @@ def send(
     """Send a prompt to an agent and return the Run: shown live in a notebook, plain elsewhere. What `%letta` calls.
 
     `prompt`: text, or a list of messages as the endpoint takes them. `agent`: id or name; by default the one of
-    `connect(agent=...)`, else the server's only one. `background`: return at once, the view streams on. `complete`:
-    afterwards fetch what the stream leaves out (tokens and times of each step), where the server has it. Parameters are
-    the endpoint's own. Raises a letta_nb error if the request is refused; a run that fails later is returned, with
-    `run.status` and `run.error`. Interrupting the cell cancels the run; `last_run()` keeps what arrived.
+    `connect(agent=...)`, else the server's only one. `conversation`: the id of one of the agent's conversations.
+    `tools`: functions of this kernel that the agent may call, by default those made with `@letta_nb.tool`.
+    `background`: return at once, the view streams on; a broken connection is taken up again, and `attach(run.run_id)`
+    finds the run after a restart, where the server keeps streams. `complete`: afterwards fetch what the stream left out
+    (tokens and times of each step), where the server has it. Parameters are the endpoint's own.
+
+    A run that asks for approval is returned as it waits: `run.pending`, `run.approve()`, `run.deny("why")`, or the
+    buttons. Raises a letta_nb error if the request is refused; a run that fails later is returned, with `run.status`
+    and `run.error`. Interrupting the cell cancels the run; `last_run()` keeps what arrived.
     """
     client = client or current()
-    stream = client.stream(agent or _agent(client), prompt, extra_body=extra_body, **parameters)
+    offered = _offered(tools, parameters)
+    if offered:
+        parameters["client_tools"] = [made.definition() for made in offered]
+    wire: Parameters = {**parameters}
+    if background and client.server.can("background"):
+        wire["background"] = True
+    stream = client.stream(
+        agent or _agent(client),
+        prompt,
+        conversation=conversation,
+        extra_body=extra_body,
+        make_do=background,
+        **wire,
+    )
+    live = _read(client, stream, offered, display=display, waited=not background, complete=complete)
+    _default.last = live.run
+    return live.run if background else live.wait()
+
+
+def attach(
+    run_id: str,
+    *,
+    client: Client | None = None,
+    tools: Iterable[Tool | Callable[..., Any]] | None = None,
+    background: bool = False,
+    display: bool = True,
+) -> Run:
+    """Show a background run from its beginning and follow it live, after a restart or from elsewhere.
+
+    Of a run whose stream the server does not keep (not made with `background=True`, too old, or no Redis there) the
+    messages are fetched instead, and `run.note` says why. Raises NotFound for a run that the server does not have.
+    """
+    client = client or current()
+    offered = _offered(tools, {})
+    live = _read(client, client.attach(run_id), offered, display=display, waited=not background, complete=True)
+    _default.last = live.run
+    return live.run if background else live.wait()
+
+
+def _offered(tools: Iterable[Tool | Callable[..., Any]] | None, parameters: SendParameters) -> list[Tool]:
+    if tools is None and not _default.tools:
+        return []
+    from letta_nb.tools import tools_of
+
+    if "client_tools" in parameters:
+        if tools is not None:
+            raise InputError("Pass functions as tools=, or their definitions as client_tools=, not both.")
+        return []
+    return tools_of(_default.tools.values() if tools is None else tools)
+
+
+def _read(
+    client: Client, opened: Stream | Run, tools: list[Tool], *, display: bool, waited: bool, complete: bool
+) -> Live:
+    """Read a run, shown in the current cell if it is to be."""
+    run = opened if isinstance(opened, Run) else opened.run
     live: Live
     if display and notebook.in_notebook():
+        from letta_nb import subshell
         from letta_nb.widget import LiveView
 
-        view = LiveView(stream.run, stream.elapsed, lambda: live.cancel(), waited=not background)
-        live = Live(client, stream, view, complete=complete)
+        view = LiveView(run, lambda: live.elapsed, lambda: live.cancel(), lambda said: live.heard(said), waited=waited)
+        asks: Asks = ("page" if subshell.heard_while_blocked() else notebook.ask) if notebook.can_ask() else None
+        live = Live(client, opened, view, tools=tools, asks=asks, complete=complete)
         view.show()
-        notebook.mark_shown(stream.run)
+        notebook.mark_shown(run)
     else:
-        live = Live(client, stream, complete=complete)
-    _default.last = live.run
-    live.start()
-    return live.run if background else live.wait()
+        live = Live(client, opened, tools=tools, asks=notebook.ask if notebook.can_ask() else None, complete=complete)
+    return live.start()
+
+
+# -- going on with a run -----------------------------------------------------------------------------------------------
+
+
+def answer(run: Run, calls: tuple[str | ToolCallEntry, ...], *, approve: bool, reason: str | None = None) -> Run:
+    """What `Run.approve` and `Run.deny` call."""
+    chosen_calls = chosen(run, calls)
+    live = _live_of(run)
+    notebook.mark_shown(run)
+    return live.wait(first=lambda: live.answer(chosen_calls, Decision(approve, reason)))
+
+
+def wait(run: Run) -> Run:
+    """What `Run.wait` calls."""
+    live: Live | None = run.live
+    return run if live is None else live.wait(answered=True)
+
+
+def cancel(run: Run) -> Run:
+    """What `Run.cancel` calls."""
+    live: Live | None = run.live
+    if live is None or run.status != "running":
+        raise InputError(f"There is nothing to cancel: this run is {run.status}.")
+    live.cancel()
+    return live.wait()
+
+
+def _live_of(run: Run) -> Live:
+    """Who reads the run; one that was loaded or fetched goes on here, over the current client."""
+    live: Live | None = run.live
+    if live is None:
+        client = current()
+        if run.server is not None and run.server != client.base_url:
+            raise InputError(f"This run was made at {run.server}, not at {client.base_url}: connect there first.")
+        if run.agent_id is None:
+            raise InputError("This run does not say which agent it is of, so it cannot be answered.")
+        live = _read(client, run, [], display=True, waited=True, complete=True)
+    live.tools.update((made.name, made) for made in _default.tools.values())
+    return live
 
 
 def _agent(client: Client) -> str:

@@ -14,6 +14,9 @@ Kind = Literal[
     "user", "system", "reasoning", "hidden_reasoning", "assistant", "tool_call", "summary", "compaction", "unknown"
 ]
 Approval = Literal["pending", "approved", "denied"]
+LegKind = Literal["message", "answer", "resume"]
+# what became of a person's Stop: not answered yet; done; nothing was running; this server cannot; it said no; no answer
+CancelOutcome = Literal["asked", "cancelled", "nothing", "unsupported", "refused", "unheard"]
 Source = Literal["client", "server"]
 
 
@@ -77,10 +80,18 @@ class ToolCallEntry(Entry):
     `arguments` is the text as received, valid JSON or not. `status` is "success" or "error" as the server says.
     `duration` (ns) and `duration_source`: by the server's metrics where the step had this one tool, else by arrival
     where the wire supports it, else None. `at_most` (ns) bounds a call that returned together with others.
+
+    A call that needs an approval is `approval` "pending" until a person answers it at `answered_at`, with a `reason` or
+    none; `started_at` is when it could begin then. `here`: it is a function of this kernel. `return_source`: "server"
+    if the return was never streamed, but fetched after the run.
     """
 
     tool_call_id: str | None = None
     approval: Approval | None = None
+    answered_at: int | None = None
+    reason: str | None = None
+    started_at: int | None = None
+    here: bool = False
     returned_at: int | None = None
     has_returned: bool = False
     result: str | None = None
@@ -88,6 +99,7 @@ class ToolCallEntry(Entry):
     stdout: list[str] | None = None
     stderr: list[str] | None = None
     return_message_id: str | None = None
+    return_source: Source | None = None
     duration: int | None = None
     duration_source: Source | None = None
     at_most: int | None = None
@@ -107,6 +119,43 @@ class Step:
     first_at: int | None = None
     last_at: int | None = None
     server: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+class CallTimes(NamedTuple):
+    """When a call was answered, began to run and was done, ns since the run's request, as far as this side knows."""
+
+    answered_at: int | None = None
+    started_at: int | None = None
+    returned_at: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Leg:
+    """One request of a run, and what came of it: a `message`, the `answer` to approval requests, or the `resume` of a
+    stream whose connection broke at `lost_at`.
+
+    `at`: when it was sent, ns since the run's first request. `request`: its body. `calls`: by tool_call_id, when the
+    calls that it answers were answered and, if they are functions of this kernel, run. `first_event`: how many events
+    had come before. `run_id`: the server's; each message and each answer has its own.
+    """
+
+    index: int
+    kind: LegKind
+    at: int | None
+    request: dict[str, Any] | None = None
+    lost_at: int | None = None
+    calls: dict[str, CallTimes] = field(default_factory=dict[str, CallTimes])
+    first_event: int = 0
+    run_id: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Cancel:
+    """A person's Stop: when the server was asked, what became of it, and the server's words about it."""
+
+    asked_at: int | None
+    outcome: CancelOutcome = "asked"
+    words: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)

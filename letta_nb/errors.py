@@ -12,6 +12,7 @@ LettaNbError
     ├── PaymentRequired       402
     ├── NotFound              404
     ├── Conflict              409
+    │   └── PendingApproval   the agent waits for an answer to an earlier tool call
     ├── Gone                  410
     ├── ValidationError       422
     ├── RateLimited           429
@@ -91,6 +92,10 @@ class Conflict(HTTPError):
     """409: the agent is busy, or waits for an approval."""
 
 
+class PendingApproval(Conflict):
+    """409: the agent waits for an answer to an earlier tool call; `run.pending` lists what it asks."""
+
+
 class Gone(HTTPError):
     """410: the run's stream has expired."""
 
@@ -111,7 +116,8 @@ class Interrupted(KeyboardInterrupt):
     """The cell was interrupted: the run was cancelled, and `run` has what had arrived."""
 
     def __init__(self, run: Run) -> None:
-        super().__init__(f"the run was {run.status}; what arrived is letta_nb.last_run()")
+        how = "still waits for an answer: approve() or deny() it" if run.pending else f"was {run.status}"
+        super().__init__(f"the run {how}; what arrived is letta_nb.last_run()")
         self.run = run
 
     def _render_traceback_(self) -> list[str]:

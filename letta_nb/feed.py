@@ -145,12 +145,20 @@ def _facts(entry: Entry) -> page.EntryFacts:
     facts["call_id"] = entry.tool_call_id
     if entry.approval:
         facts["approval"] = entry.approval
+    if entry.answered_at is not None or entry.approval in ("approved", "denied"):
+        facts["answered"] = ms(entry.answered_at)
+        facts["reason"] = entry.reason
+        facts["started"] = ms(entry.started_at)
+    if entry.here:
+        facts["here"] = True
     if entry.has_returned:
         facts["returned"] = ms(entry.returned_at)
         facts["result"] = entry.result or ""
         facts["status"] = entry.status or ""
         facts["stdout"] = entry.stdout or []
         facts["stderr"] = entry.stderr or []
+        if entry.return_source is not None:
+            facts["return_source"] = entry.return_source
         facts["duration"] = ms(entry.duration if entry.duration is not None else entry.at_most)
         facts["duration_source"] = entry.duration_source
         facts["at_most"] = entry.at_most is not None
@@ -183,6 +191,20 @@ def _error(run: Run) -> page.ErrorInfo | None:
     return None if error is None else {"type": error.type, "message": error.message, "detail": error.detail}
 
 
+def _cancel(run: Run) -> page.CancelInfo | None:
+    cancel = run.cancellation
+    if cancel is None:
+        return None
+    return {"asked": ms(cancel.asked_at), "outcome": cancel.outcome, "words": cancel.words}
+
+
+def _connection(run: Run) -> page.ConnectionInfo | None:
+    resumed = [leg for leg in run.legs if leg.kind == "resume" and leg.lost_at is not None]
+    if run.lost_at is not None:
+        return {"lost": ms(run.lost_at), "back": None, "times": len(resumed) + 1}
+    return {"lost": ms(resumed[-1].lost_at), "back": ms(resumed[-1].at), "times": len(resumed)} if resumed else None
+
+
 _HEAD: dict[str, Callable[[Run], Any]] = {
     "uid": lambda run: run.uid,
     "run_id": lambda run: run.run_id,
@@ -198,6 +220,10 @@ _HEAD: dict[str, Callable[[Run], Any]] = {
     "delivery": lambda run: run.delivery,
     "events": lambda run: run.event_count,
     "usage": _usage,
+    "answers": lambda run: sum(leg.kind == "answer" for leg in run.legs),
+    "cancel": _cancel,
+    "connection": _connection,
+    "note": lambda run: run.note,
 }
 
 
@@ -211,7 +237,7 @@ def snapshot(run: Run) -> page.Snapshot:
     log = ChangeLog()
     again = run.blank()
     log.add(again, again.opening())
-    for received in run.log or ():
-        log.add(again, again.receive(received)[1])
+    for item in run.history():
+        log.add(again, again.take(item))
     log.add(again, again.close_like(run))
     return {"seq": 0, "now": ms(run.ended_at), "changes": log.changes()}

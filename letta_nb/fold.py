@@ -1,7 +1,7 @@
 """The fold: one event after the other joined into a Run. The only place that knows how deltas belong together.
 
-What joins what (measured on real servers, both eras): a tool call by its tool_call_id, or by its message where a delta
-has none; a text by (message_type, otid or id); a step by step_id, or by the reply's message id where there is none.
+What joins what (measured on real servers, both eras): a text by (message_type, otid or id); a step by step_id, or by
+the reply's message id where there is none; tool calls as `calls` says.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from letta_nb import events as ev
+from letta_nb.calls import CallFold, CallMessage
 from letta_nb.entries import (
     Change,
     Entry,
-    EntryChanged,
     EntryOpened,
     Kind,
+    Leg,
     RunChanged,
     RunError,
     Step,
     StepChanged,
     TextAppended,
-    ToolCallEntry,
     Usage,
 )
 
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 
 class Fold:
-    """The joining state of one run. `done`: the server has said `[DONE]`; `era`: which wire it speaks, once known."""
+    """The joining state of one run. `done`: the server said `[DONE]`; `seq_id`: of the latest event that has one."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self.done = False
-        self.era: Literal["seed", "modern"] | None = None
+        self.seq_id: int | None = None
         self.step_of_id: dict[str, Step] = {}
         self._texts: dict[tuple[Kind, str | None], Entry] = {}
-        self._calls: dict[str, ToolCallEntry] = {}
-        self._call_of_message: dict[str | None, ToolCallEntry] = {}
         self._step: Step | None = None
+        self._reported = False  # this leg's usage is there
+        self.calls = CallFold(run, self.step_for)
         self._on: dict[type[ev.Event], Callable[[Any, int | None, list[Change]], None]] = {
             ev.SystemMessage: self._on_input,
             ev.UserMessage: self._on_input,
@@ -66,26 +66,52 @@ class Fold:
     def __call__(self, event: ev.AnyEvent, at: int | None) -> list[Change]:
         """Join one event; the changes, in order."""
         changes: list[Change] = []
-        if (self.era is None or self.run.run_id is None) and isinstance(event, ev.MessageEvent):
-            self._identify(event, at, changes)
+        if isinstance(event, ev.MessageEvent):
+            if event.seq_id is not None and self._is_repeated(event.seq_id):
+                return changes
+            if self.run.era is None or self.run.legs[-1].run_id is None:
+                self._identify(event, at, changes)
         self._on[type(event)](event, at, changes)
         return changes
 
+    def _is_repeated(self, seq_id: int) -> bool:
+        """A stream that was taken up again may say some things twice (and skip numbers: those are other events')."""
+        if self.seq_id is not None and seq_id <= self.seq_id:
+            return True
+        self.seq_id = seq_id
+        return False
+
+    def begin(self, leg: Leg) -> list[Change]:
+        """A further request of the run has been sent."""
+        changes: list[Change] = []
+        self._reported = leg.kind == "resume" and self._reported
+        if leg.kind != "resume":
+            # each run of the server counts from 1
+            self.done, self.seq_id = False, None
+        self.calls.answered(leg, changes)
+        return changes
+
     def _identify(self, event: ev.MessageEvent, at: int | None, changes: list[Change]) -> None:
-        if self.run.run_id is None and event.run_id:
-            self.run.run_id = event.run_id
-            changes.append(RunChanged(at, ("run_id",)))
-        if self.era is None and not isinstance(event, ev.Ping):
+        if event.run_id:
+            self._learn_run_id(event.run_id, at, changes)
+        if self.run.era is None and not isinstance(event, ev.Ping):
             # servers before 0.8.16 do not send `is_err`, not even as null
-            self.era = "modern" if "is_err" in event.model_fields_set or event.run_id else "seed"
-            if self.era == "modern" and self._asked_for_steps():
+            self.run.era = "modern" if "is_err" in event.model_fields_set or event.run_id else "seed"
+            if self.run.era == "modern" and self._asked_for_steps():
                 self._delivers("step", at, changes)
+
+    def _learn_run_id(self, run_id: str, at: int | None, changes: list[Change]) -> None:
+        for leg in self.run.legs:
+            leg.run_id = leg.run_id or run_id
+        if self.run.run_id is None:
+            self.run.run_id = run_id
+            changes.append(RunChanged(at, ("run_id",)))
 
     def _asked_for_steps(self) -> bool:
         request = self.run.request or {}
         return ("messages" in request or "input" in request) and not request.get("stream_tokens")
 
-    def _step_for(self, event: ev.MessageEvent, at: int | None, changes: list[Change]) -> Step:
+    def step_for(self, event: ev.MessageEvent, at: int | None, changes: list[Change]) -> Step:
         """The step that a model's reply belongs to; servers without step ids get one for each reply."""
         step = self._step
         if event.step_id:
@@ -99,7 +125,8 @@ class Fold:
                 self.step_of_id[event.step_id] = step
             changes.append(StepChanged(at, step))
         self._step = step
-        step.last_at = at
+        if at is not None:
+            step.last_at = at
         return step
 
     def _append_text(
@@ -110,7 +137,7 @@ class Fold:
         entry, step = self._texts.get(key), self._step
         if entry is None:
             if kind in ("reasoning", "assistant"):
-                step = self._step_for(event, at, changes)
+                step = self.step_for(event, at, changes)
             entry = self.run.add_entry(
                 Entry, kind, _type(event), step, at, message_id=event.id, otid=event.otid, name=event.name
             )
@@ -123,11 +150,20 @@ class Fold:
                 self._delivers("token", at, changes)
         elif kind in ("reasoning", "assistant"):
             self._delivers("token", at, changes)
-            self._step_for(event, at, changes)
+            self.step_for(event, at, changes)
         if text:
             entry.buffer.append(text)
             entry.last_at = at
             changes.append(TextAppended(at, entry, text))
+
+    def add_late(self, event: ev.MessageEvent, kind: Kind, changes: list[Change]) -> Entry:
+        """An entry for a message that was fetched, not streamed."""
+        step = self.step_for(event, None, changes)
+        entry = self.run.add_entry(
+            Entry, kind, _type(event), step, None, message_id=event.id, otid=event.otid, name=event.name
+        )
+        changes.append(EntryOpened(None, entry))
+        return entry
 
     def _delivers(self, delivery: Literal["token", "step"], at: int | None, changes: list[Change]) -> None:
         if self.run.delivery is None:
@@ -148,149 +184,24 @@ class Fold:
         self._append_text(event, kind, text, at, changes)
 
     def _on_hidden(self, event: ev.HiddenReasoningMessage, at: int | None, changes: list[Change]) -> None:
-        step = self._step_for(event, at, changes)
+        step = self.step_for(event, at, changes)
         entry = self._note(event, "hidden_reasoning", step, at)
         entry.extra["state"] = event.state
         changes.append(EntryOpened(at, entry))
 
-    def _on_tool_call(
-        self, event: ev.ToolCallMessage | ev.ApprovalRequestMessage, at: int | None, changes: list[Change]
-    ) -> None:
-        step = self._step_for(event, at, changes)
-        whole = isinstance(event.tool_calls, list)
-        if self.era == "modern" and event.tool_calls is not None:
+    def _on_tool_call(self, event: CallMessage, at: int | None, changes: list[Change]) -> None:
+        step = self.step_for(event, at, changes)
+        if self.run.era == "modern" and event.tool_calls is not None:
             # a list is complete, an object is a delta: the one sign of how this server delivers
-            self._delivers("step" if whole else "token", at, changes)
-        calls = event.tool_calls if whole else [event.tool_calls or event.tool_call]
-        for call in calls or [event.tool_call]:
-            if isinstance(call, ev.ToolCallDelta):
-                self._on_call_piece(event, call, whole, step, at, changes)
-
-    def _on_call_piece(
-        self,
-        event: ev.ToolCallMessage | ev.ApprovalRequestMessage,
-        piece: ev.ToolCallDelta,
-        whole: bool,
-        step: Step,
-        at: int | None,
-        changes: list[Change],
-    ) -> None:
-        # seed-era deltas after the first carry no id: they go on with the call that their message opened last
-        known = self._calls.get(piece.tool_call_id) if piece.tool_call_id else None
-        last = self._call_of_message.get(event.id)
-        if known is None and last is not None and (not piece.tool_call_id or last.tool_call_id is None):
-            known = last
-        call = known or self._open_call(event, piece, step, at)
-        if known is None:
-            changes.append(EntryOpened(at, call))
-        elif self._learn_call(call, piece, event):
-            changes.append(EntryChanged(at, call))
-        text = piece.arguments or ""
-        if whole and known is not None and text.startswith(call.arguments):
-            text = text[len(call.arguments) :]  # the whole call again after its pieces
-        if text:
-            call.buffer.append(text)
-            changes.append(TextAppended(at, call, text))
-        call.last_at = at
-
-    def _open_call(self, event: ev.MessageEvent, piece: ev.ToolCallDelta, step: Step, at: int | None) -> ToolCallEntry:
-        call: ToolCallEntry = self.run.add_entry(
-            ToolCallEntry,
-            "tool_call",
-            _type(event),
-            step,
-            at,
-            message_id=event.id,
-            otid=event.otid,
-            name=piece.name,
-            tool_call_id=piece.tool_call_id,
-            approval="pending" if isinstance(event, ev.ApprovalRequestMessage) else None,
-        )
-        if piece.tool_call_id:
-            self._calls[piece.tool_call_id] = call
-        self._call_of_message[event.id] = call
-        return call
-
-    def _learn_call(self, call: ToolCallEntry, piece: ev.ToolCallDelta, event: ev.MessageEvent) -> bool:
-        before = (call.name, call.tool_call_id, call.approval)
-        if piece.name and piece.name != call.name and (call.name is None or not call.buffer):
-            # repeated by some providers, in pieces by a few; a further piece can only come before the arguments
-            call.name = (call.name or "") + piece.name
-        if piece.tool_call_id and call.tool_call_id is None:
-            call.tool_call_id = piece.tool_call_id
-            self._calls[piece.tool_call_id] = call
-        if isinstance(event, ev.ApprovalRequestMessage) and call.approval is None and not call.has_returned:
-            call.approval = "pending"
-        return before != (call.name, call.tool_call_id, call.approval)
+            self._delivers("step" if isinstance(event.tool_calls, list) else "token", at, changes)
+        self.calls.add(event, step, at, changes)
 
     def _on_tool_return(self, event: ev.ToolReturnMessage, at: int | None, changes: list[Change]) -> None:
-        single = ev.ToolReturn.model_construct(
-            tool_return=event.tool_return,
-            status=event.status,
-            tool_call_id=event.tool_call_id,
-            stdout=event.stdout,
-            stderr=event.stderr,
-        )
-        together = event.tool_returns or [single]
-        # the event names one tool, and does not say of which call, unless there is only one
-        name = event.name if len(together) == 1 else None
-        for part in together:
-            call = self._calls.get(part.tool_call_id or "") or self._unseen_call(event, part, name, at, changes)
-            call.name = call.name or name
-            call.has_returned, call.returned_at = True, at
-            call.result, call.status = ev.text_of(part.tool_return), part.status
-            call.stdout, call.stderr, call.return_message_id = part.stdout, part.stderr, event.id
-            if call.approval == "pending":
-                call.approval = "approved"
-            self._time_call(call, at)
-            if call.step_index is not None:
-                self.run.steps[call.step_index].last_at = at
-            changes.append(EntryChanged(at, call))
+        step = self.step_of_id.get(event.step_id) if event.step_id else self._step
+        self.calls.returned(event, step, at, changes)
 
-    def _unseen_call(
-        self,
-        event: ev.ToolReturnMessage,
-        part: ev.ToolReturn,
-        name: str | None,
-        at: int | None,
-        changes: list[Change],
-    ) -> ToolCallEntry:
-        """A return whose call was not streamed: an earlier leg's, or one that the server kept to itself."""
-        step = (self.step_of_id.get(event.step_id) if event.step_id else self._step) or self._step_for(
-            event, at, changes
-        )
-        call: ToolCallEntry = self.run.add_entry(
-            ToolCallEntry,
-            "tool_call",
-            event.message_type,
-            step,
-            at,
-            message_id=event.id,
-            otid=event.otid,
-            name=name,
-            tool_call_id=part.tool_call_id,
-        )
-        call.extra["unseen"] = True
-        if part.tool_call_id:
-            self._calls[part.tool_call_id] = call
-        changes.append(EntryOpened(at, call))
-        return call
-
-    def _time_call(self, call: ToolCallEntry, at: int | None) -> None:
-        """Latency by arrival, where arrival says anything: not when a server sends steps whole, or a run once more."""
-        if at is None or call.last_at is None or call.extra.get("unseen") or call.approval is not None:
-            return
-        if self.era == "modern" and self.run.delivery != "token":
-            return
-        if "starting_after" in (self.run.request or {}):
-            return
-        # calls of one reply start when the reply is over, not each with its own last argument; and of several nobody
-        # can tell whether they ran side by side, so that each return only bounds its call
-        of_step = [other for other in self.run.tool_calls if other.step_index == call.step_index]
-        if len(of_step) > 1:
-            call.at_most = at - max(other.last_at for other in of_step if other.last_at is not None)
-        else:
-            call.duration, call.duration_source = at - call.last_at, "client"
+    def _on_approval_response(self, event: ev.ApprovalResponseMessage, at: int | None, changes: list[Change]) -> None:
+        self.calls.responded(event, at, changes)
 
     def _on_note(self, event: ev.SummaryMessage | ev.EventMessage, at: int | None, changes: list[Change]) -> None:
         summary = event.summary if isinstance(event, ev.SummaryMessage) else ""
@@ -305,13 +216,6 @@ class Fold:
 
     def _note(self, event: ev.MessageEvent, kind: Kind, step: Step | None, at: int | None) -> Entry:
         return self.run.add_entry(Entry, kind, _type(event), step, at, message_id=event.id, otid=event.otid)
-
-    def _on_approval_response(self, event: ev.ApprovalResponseMessage, at: int | None, changes: list[Change]) -> None:
-        for answer in event.approvals or []:
-            call = self._calls.get(str(answer.get("tool_call_id")))
-            if call is not None:
-                call.approval = "denied" if answer.get("approve") is False else "approved"
-                changes.append(EntryChanged(at, call))
 
     def _on_unknown(self, event: ev.UnknownEvent, at: int | None, changes: list[Change]) -> None:
         entry = self.run.add_entry(Entry, "unknown", event.message_type or "", self._step, at)
@@ -328,7 +232,11 @@ class Fold:
         changes.append(RunChanged(at, ("stop_reason",)))
 
     def _on_usage(self, event: ev.UsageStatistics, at: int | None, changes: list[Change]) -> None:
-        self.run.usage_reports.append(
+        reports = self.run.usage_reports
+        if self._reported and reports and self.run.legs[-1].kind == "resume":
+            reports.pop()  # the same once more: it carries no number to know it by
+        self._reported = True
+        reports.append(
             Usage(
                 input_tokens=event.prompt_tokens,
                 output_tokens=event.completion_tokens,
@@ -344,7 +252,8 @@ class Fold:
         changes.append(RunChanged(at, ("usage",)))
 
     def _on_error(self, event: ev.ErrorMessage, at: int | None, changes: list[Change]) -> None:
-        self.run.run_id = self.run.run_id or event.run_id
+        if event.run_id:
+            self._learn_run_id(event.run_id, at, changes)
         detail = event.detail if event.detail is None or isinstance(event.detail, str) else str(event.detail)
         self.run.error = RunError(event.error_type or "error", event.message or "The run failed.", detail)
         changes.append(RunChanged(at, ("run_id", "error")))

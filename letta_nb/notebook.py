@@ -6,6 +6,8 @@ import importlib
 import sys
 from typing import Any
 
+from letta_nb.answers import Decision
+from letta_nb.entries import ToolCallEntry
 from letta_nb.run import Run
 
 
@@ -18,6 +20,26 @@ def shell() -> Any | None:
 def in_notebook() -> bool:
     """Whether a kernel runs us, so that widgets can be shown."""
     return getattr(shell(), "kernel", None) is not None
+
+
+def can_ask() -> bool:
+    """Whether somebody can be asked: a front end that takes input, or a terminal."""
+    kernel = getattr(shell(), "kernel", None)
+    if kernel is not None:
+        # what nbclient and nbconvert say, who have nobody there
+        return bool(getattr(kernel, "_allow_stdin", True))
+    return sys.stdin is not None and sys.stdin.isatty()  # pyright: ignore[reportUnnecessaryComparison]
+
+
+def ask(call: ToolCallEntry) -> Decision:
+    """Ask in place, where no button can be heard, whether a function of this kernel may run."""
+    said = input(f"letta_nb: the agent wants to run {call.name}({call.arguments}) here. Run it? [y/N, or why not] ")
+    words = said.strip()
+    return (
+        Decision(True)
+        if words.lower() in ("y", "yes")
+        else Decision(False, "" if words.lower() in ("n", "no") else words)
+    )
 
 
 def show(run: Run) -> None:

@@ -41,6 +41,30 @@ class ErrorInfo(TypedDict):
     detail: str | None
 
 
+class CancelInfo(TypedDict):
+    """What became of a person's Stop, asked at `asked` (ms).
+
+    "asked": no answer yet. "cancelled": the server has stopped the run. "nothing": it had nothing to stop.
+    "unsupported": it cannot stop runs, so only the connection was closed. "refused": it said no, in `words`.
+    "unheard": no answer came.
+    """
+
+    asked: float | None
+    outcome: Literal["asked", "cancelled", "nothing", "unsupported", "refused", "unheard"]
+    words: str | None
+
+
+class ConnectionInfo(TypedDict):
+    """The stream's connection broke at `lost` (ms) and was taken up again at `back`, null as long as it is not.
+
+    `times`: how often that happened so far; `lost` and `back` are of the last time.
+    """
+
+    lost: float | None
+    back: float | None
+    times: int
+
+
 class RunHead(TypedDict, total=False):
     """Facts about the whole run; a later value replaces an earlier one."""
 
@@ -62,6 +86,12 @@ class RunHead(TypedDict, total=False):
     delivery: Literal["token", "step"] | None
     events: int
     usage: Usage | None
+    # how often a person's answer to approval requests continued the run
+    answers: int
+    cancel: CancelInfo | None
+    connection: ConnectionInfo | None
+    # one sentence for the reader about how this run was come by
+    note: str | None
 
 
 class RunChange(TypedDict):
@@ -124,12 +154,20 @@ class EntryFacts(TypedDict, total=False):
     name: str | None
     call_id: str | None
     approval: Literal["pending", "approved", "denied"] | None
+    # when a person answered an approval request, and the reason given to the agent; when the tool could begin then
+    answered: float | None
+    reason: str | None
+    started: float | None
+    # the tool is a function of the notebook's own kernel
+    here: bool
     # a tool call's return
     returned: float | None
     result: str
     status: str
     stdout: list[str]
     stderr: list[str]
+    # "server": the return was never streamed, but fetched after the run
+    return_source: Literal["client", "server"] | None
     # how long the tool ran, ms, and who says so; null with a reason when nobody can
     duration: float | None
     duration_source: Literal["client", "server"] | None
@@ -183,4 +221,19 @@ class Resync(TypedDict):
     have: int
 
 
-ToKernel = Stop | Resync
+class CallAnswer(TypedDict):
+    """A person's answer to one approval request; `reason` is sent to the agent."""
+
+    call_id: str
+    approve: bool
+    reason: str | None
+
+
+class Answer(TypedDict):
+    """Page to kernel: approve or deny calls. The run goes on when all its pending calls are answered."""
+
+    type: Literal["answer"]
+    answers: list[CallAnswer]
+
+
+ToKernel = Stop | Resync | Answer

@@ -4,7 +4,8 @@ Run file, version 1, one JSON object a line, readable by `jq`:
   {"letta_nb": 1, "run": {...}}             first: the request and who it went to
   {"at": 0.1554, "data": {...}}             an event as received, `at` in seconds since the request; also "event" and
                                             "torn", and "text" in place of "data" for what is not one line of JSON
-  {"server": [...]}                         the server's own figures of the steps, where they were fetched
+  {"leg": {"kind": "answer", ...}}          a further request: an answer to approval requests, or a resumed stream
+  {"server": {"steps": [...], ...}}         what the server told afterwards, as it answered (see `fetched`)
   {"end": {"at": 12.3, "status": ...}}      last: how it ended; missing if the run was cut off while it was written
 Keys and passwords are never in it: they are headers, and no header is kept.
 """
@@ -22,7 +23,7 @@ from typing import Any
 import pydantic_core
 
 from letta_nb import sse
-from letta_nb.entries import RunError
+from letta_nb.entries import CallTimes, Cancel, Leg, RunError
 from letta_nb.errors import InputError
 from letta_nb.log import Received
 from letta_nb.run import Run
@@ -50,22 +51,48 @@ def save(run: Run, path: str | Path) -> Path:
 
 def _lines(run: Run) -> Iterator[str]:
     yield _json({"letta_nb": VERSION, "run": _header(run)})
-    for received in run.log or ():
-        yield _event_line(received)
-    server = [step.server for step in run.steps if step.server]
-    if server:
-        yield _json({"server": server})
+    for item in run.history():
+        yield _event_line(item) if isinstance(item, Received) else _json({"leg": _leg(item)})
+    if run.fetched:
+        yield _json({"server": run.fetched})
     if run.status != "running":
         error = run.error
         yield _json(
             {
                 "end": {
-                    "at": None if run.ended_at is None else run.ended_at / 1e9,
+                    "at": _seconds(run.ended_at),
                     "status": run.status,
                     "error": None if error is None else [error.type, error.message, error.detail],
+                    **_stopped(run),
                 }
             }
         )
+
+
+def _seconds(at: int | None) -> float | None:
+    return None if at is None else at / 1e9
+
+
+def _ns(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1e9)
+
+
+def _leg(leg: Leg) -> dict[str, Any]:
+    calls = {call_id: [_seconds(at) for at in times] for call_id, times in leg.calls.items()}
+    return {
+        "kind": leg.kind,
+        "at": _seconds(leg.at),
+        "lost_at": _seconds(leg.lost_at),
+        "calls": calls,
+        "request": leg.request,
+    }
+
+
+def _stopped(run: Run) -> dict[str, Any]:
+    """How a person's Stop was answered, and how the run was come by, if there is something to tell."""
+    cancel = run.cancellation
+    stop = {} if cancel is None else {"cancel": [_seconds(cancel.asked_at), cancel.outcome, cancel.words]}
+    return stop | ({} if run.note is None else {"note": run.note})
 
 
 def _header(run: Run) -> dict[str, Any]:
@@ -178,10 +205,17 @@ def _read_line(run: Run, line: bytes, path: Path, number: int, *, torn: bool) ->
 def _take_row(run: Run, row: dict[str, Any], line: str) -> None:
     if "end" in row:
         end = row["end"]
-        at = None if end["at"] is None else round(end["at"] * 1e9)
-        run.end_as(end["status"], at, RunError(*end["error"]) if end["error"] else None)
+        if "cancel" in end:
+            asked, outcome, words = end["cancel"]
+            run.cancel_told(Cancel(asked_at=_ns(asked), outcome=outcome, words=words), _ns(asked))
+        run.note = end.get("note")
+        run.end_as(end["status"], _ns(end["at"]), RunError(*end["error"]) if end["error"] else None)
     elif "server" in row:
-        run.join_server_steps(row["server"])
+        run.join_server(row["server"])
+    elif "leg" in row:
+        leg = row["leg"]
+        calls = {call_id: CallTimes(*map(_ns, times)) for call_id, times in leg["calls"].items()}
+        run.begin(leg["kind"], leg["request"], _ns(leg["at"]), calls=calls, lost_at=_ns(leg["lost_at"]))
     else:
         text = row["text"] if "text" in row else _verbatim(line)
         at = -1 if row["at"] is None else round(row["at"] * 1e9)

@@ -63,10 +63,10 @@ class Replay:
     def _replay(self, view: View | None) -> None:
         run = self.run
         self._tell(view, run.opening())
-        for received in self._source.log or ():
-            if self._stop.wait(max(0, received.at - self.elapsed()) / self._speed / 1e9):
+        for item in self._source.history():
+            if self._stop.wait(max(0, (item.at or 0) - self.elapsed()) / self._speed / 1e9):
                 break
-            self._tell(view, run.receive(received)[1])
+            self._tell(view, run.take(item))
         if self._stop.is_set():
             self._tell(view, run.end(self.elapsed(), cancelled=True))
         else:

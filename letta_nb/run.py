@@ -1,53 +1,53 @@
 """A run: one request to an agent and everything that came of it.
 
 No I/O, no clock, no threads: times come in with the events, so that a run made live, loaded from a file and replayed
-is the same run. What a person calls on a Run (frames, files, pictures) lives in the modules above and is reached from
-here by name only.
+is the same run. What a person calls on a Run (frames, files, answers) is in `shortcuts`.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import Any, Literal, cast
 
 from letta_nb import events as ev
+from letta_nb import fetched as fetched_facts
+from letta_nb.calls import answers_in
 from letta_nb.entries import (
+    CallTimes,
+    Cancel,
     Change,
     Entry,
     EntryChanged,
     EntryOpened,
     Kind,
+    Leg,
+    LegKind,
     RunChanged,
     RunError,
     Status,
     Step,
-    StepChanged,
     TextAppended,
     ToolCallEntry,
     Usage,
 )
 from letta_nb.fold import Fold
 from letta_nb.log import EventLog, Received
+from letta_nb.shortcuts import Shortcuts
 from letta_nb.typed import Events, typed
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pandas as pd
-
-_E = TypeVar("_E", bound=Entry)
 _COMPLETED = frozenset({"end_turn", "max_steps", "tool_rule"})
 
 
-class Run:
+class Run(Shortcuts):
     """One request to an agent, as far as it has come.
 
     `status`: "running", "completed", "requires_approval", "interrupted" (the stream did not end properly),
     "cancelled" or "failed". `entries`: the transcript in order. `text`: what the agent said. `usage`: tokens, None
     where not reported. `events`: everything received. `log`: the same, verbatim, with times in ns since the request.
-    `started`: wall clock of the request (UTC). `request`: the body sent, None for a bare recording.
+    `started`: wall clock of the request (UTC). `request`: the body sent, None for a bare recording. `legs`: the
+    requests that the run consists of, more than one if it was answered or resumed. `cancellation`: what became of Stop.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Run:
         self.conversation_id = conversation_id
         self.timed = timed
         self.log: EventLog | None = EventLog() if record else None
+        self.legs = [Leg(index=0, kind=_kind_of(request), at=0 if timed else None, request=request)]
         self.event_count = 0
         self.run_id: str | None = None
         self.status: Status = "running"
@@ -83,9 +84,20 @@ class Run:
         self.steps: list[Step] = []
         self.usage_reports: list[Usage] = []
         self.delivery: Literal["token", "step"] | None = None
+        # which wire the server speaks, once known
+        self.era: Literal["seed", "modern"] | None = None
         # when the server said that it was over; the connection may close later
         self.stopped_at: int | None = None
         self.ended_at: int | None = None
+        # the connection broke then, and has not been taken up again
+        self.lost_at: int | None = None
+        self.cancellation: Cancel | None = None
+        # one sentence for the reader about how this run was come by
+        self.note: str | None = None
+        # what the server was asked for afterwards, as it answered
+        self.fetched: dict[str, Any] = {}
+        # who reads it now, if anyone (see `live`)
+        self.live: Any = None
         # the notebook cell (its execution count) that shows the run already
         self.shown_in: int | None = None
         self._fold = Fold(self)
@@ -101,13 +113,20 @@ class Run:
 
     @property
     def prompt(self) -> str:
-        """What the agent was asked: the text of the request's user messages."""
-        return "\n\n".join(entry.text for entry in self.entries if entry.kind == "user" and entry.message_id is None)
+        """What the agent was asked: the text of the request's user messages; else those the server told first."""
+        asked = [entry for entry in self.entries if entry.kind == "user" and entry.step_index is None]
+        sent = [entry for entry in asked if entry.message_id is None]
+        return "\n\n".join(entry.text for entry in sent or asked)
 
     @property
     def events(self) -> Events:
         """Everything received, typed."""
         return Events(self.log if self.log is not None else EventLog())
+
+    @property
+    def seq_id(self) -> int | None:
+        """The number of the latest event that has one: where the stored stream of a background run goes on."""
+        return self._fold.seq_id
 
     @property
     def usage(self) -> Usage | None:
@@ -126,6 +145,12 @@ class Run:
     def tool_calls(self) -> list[ToolCallEntry]:
         """The transcript's tool calls, in order, with their returns."""
         return [entry for entry in self.entries if isinstance(entry, ToolCallEntry)]
+
+    @property
+    def pending(self) -> list[ToolCallEntry]:
+        """The tool calls that wait for an answer: `approve()` or `deny(reason)`."""
+        over = self.status not in ("running", "completed")
+        return [call for call in self.tool_calls if call.approval == "pending" and not call.has_returned and over]
 
     @property
     def duration(self) -> float | None:
@@ -154,6 +179,69 @@ class Run:
         """Join one event; `at` is ns since the request. Returns the changes, in order; [] once the run has ended."""
         return [] if self._closed else self._fold(event, at)
 
+    def begin(
+        self,
+        kind: LegKind,
+        request: dict[str, Any] | None,
+        at: int | None,
+        *,
+        calls: Mapping[str, CallTimes] | None = None,
+        lost_at: int | None = None,
+    ) -> list[Change]:
+        """A further request has been sent: the `answer` to approval requests, or the `resume` of a broken stream.
+
+        An answer sets an ended run going again, as one run. `calls`: what this side knows of the answered calls' times.
+        """
+        leg = Leg(
+            index=len(self.legs),
+            kind=kind,
+            at=at,
+            request=request,
+            lost_at=lost_at,
+            calls=dict(calls or {}),
+            first_event=self.event_count,
+            run_id=self.legs[-1].run_id if kind == "resume" else None,
+        )
+        self.legs.append(leg)
+        self.lost_at = None
+        if kind == "resume":
+            return [*self._fold.begin(leg), RunChanged(at, ("connection",))]
+        self.status, self.stop_reason, self.error = "running", None, None
+        self.stopped_at = self.ended_at = None
+        self.cancellation = None
+        self._closed = False
+        names = ("status", "stop_reason", "error", "ended", "cancel", "answers")
+        return [*self._fold.begin(leg), RunChanged(at, names)]
+
+    def history(self) -> Iterator[Leg | Received]:
+        """Everything in order: each further leg, then the events that came of it."""
+        legs = iter(self.legs[1:])
+        leg = next(legs, None)
+        for index, received in enumerate(self.log or ()):
+            while leg is not None and leg.first_event <= index:
+                yield leg
+                leg = next(legs, None)
+            yield received
+        while leg is not None:
+            yield leg
+            leg = next(legs, None)
+
+    def take(self, item: Leg | Received) -> list[Change]:
+        """One item of another run's `history`."""
+        if isinstance(item, Received):
+            return self.receive(item)[1]
+        return self.begin(item.kind, item.request, item.at, calls=item.calls, lost_at=item.lost_at)
+
+    def lose(self, at: int) -> list[Change]:
+        """The connection broke, and is being taken up again."""
+        self.lost_at = at
+        return [RunChanged(at, ("connection",))]
+
+    def cancel_told(self, cancel: Cancel, at: int | None) -> list[Change]:
+        """What became of a person's Stop, so far."""
+        self.cancellation = cancel
+        return [RunChanged(at, ("cancel",))]
+
     def end(self, at: int | None, error: RunError | None = None, *, cancelled: bool = False) -> list[Change]:
         """The stream is over: nothing more will come. `error` says how if it broke, `cancelled` if we stopped it.
 
@@ -167,7 +255,7 @@ class Run:
         if self.status == "interrupted" and self.error is None:
             self.error = error or RunError("stream_ended", "The stream ended before the run did.")
         changes: list[Change] = [EntryChanged(at, entry) for entry in self._cut_short()]
-        changes.append(RunChanged(at, ("status", "stop_reason", "error", "ended", "events")))
+        changes.append(RunChanged(at, ("status", "stop_reason", "error", "ended", "events", "note")))
         return changes
 
     def fail(self, at: int | None, error: RunError) -> list[Change]:
@@ -181,27 +269,12 @@ class Run:
             return self.fail(at, error)
         return self.end(at, error, cancelled=status == "cancelled")
 
-    def join_server_steps(self, rows: Sequence[dict[str, Any]], at: int | None = None) -> list[Change]:
-        """Join the server's own figures: rows of `/v1/runs/{id}/steps`, each with its `/v1/steps/{id}/metrics`."""
-        changes: list[Change] = []
-        for row in rows:
-            step = self._fold.step_of_id.get(str(row.get("id")))
-            if step is None:
-                continue
-            # what a server says of itself may have any shape: only plain facts are joined
-            step.server.update(
-                (key, value) for key, value in row.items() if value is None or isinstance(value, (int, str))
-            )
-            if self.model is None and row.get("model"):
-                self.model = str(row["model"])
-                changes.append(RunChanged(at, ("model",)))
-            changes.append(StepChanged(at, step))
-            calls = [call for call in self.tool_calls if call.step_index == step.index]
-            tool_ns = row.get("tool_execution_ns")
-            if len(calls) == 1 and isinstance(tool_ns, int):
-                calls[0].duration, calls[0].duration_source, calls[0].at_most = tool_ns, "server", None
-                changes.append(EntryChanged(at, calls[0]))
-        return changes
+    def join_server(self, fetched: Mapping[str, Any], at: int | None = None) -> list[Change]:
+        """Join what the server was asked for afterwards (see `fetched`), at the time `at`."""
+        for name, answer in fetched.items():
+            known = self.fetched.get(name)
+            self.fetched[name] = _newest([*known, *answer]) if isinstance(known, list) else answer
+        return fetched_facts.join(self, self._fold, fetched, at)
 
     def blank(self, *, record: bool = False) -> Run:
         """The same request with nothing arrived yet: what a replay starts from."""
@@ -223,16 +296,20 @@ class Run:
         if self.status != "running" or self.log is None:
             return self
         copy = self.blank(record=True)
-        for index in range(len(self.log)):
-            copy.receive(self.log[index])
+        for item in self.history():
+            copy.take(item)
         return copy
 
     def close_like(self, other: Run) -> list[Change]:
         """End a replay as `other` ended, with what its server told afterwards."""
+        changes: list[Change] = []
+        if other.cancellation is not None:
+            changes += self.cancel_told(other.cancellation, other.cancellation.asked_at)
         if other.status == "running":
-            return []
-        changes = self.end_as(other.status, other.ended_at, other.error)
-        return changes + self.join_server_steps([step.server for step in other.steps if step.server], self.ended_at)
+            return changes
+        self.note = other.note
+        changes += self.end_as(other.status, other.ended_at, other.error)
+        return changes + self.join_server(other.fetched, self.ended_at)
 
     def _prompt(self) -> None:
         request = self.request or {}
@@ -282,7 +359,7 @@ class Run:
             if reason == "requires_approval" or reason == "cancelled":
                 return reason
             return "completed" if reason in _COMPLETED else "failed"
-        if self._fold.done and self.usage_reports and self._fold.era != "modern":
+        if self._fold.done and self.usage_reports and self.era != "modern":
             return "completed"
         return "cancelled" if cancelled else "interrupted"
 
@@ -291,82 +368,23 @@ class Run:
         if self.status in ("completed", "requires_approval") or not self.entries:
             return []
         last = self.entries[-1]
-        cut: list[Entry] = [call for call in self.tool_calls if not call.has_returned]
+        cut: list[Entry] = [
+            call for call in self.tool_calls if not call.has_returned and call.approval not in ("pending", "denied")
+        ]
         if not isinstance(last, ToolCallEntry) and last.kind in ("reasoning", "assistant"):
             cut.append(last)
         for entry in cut:
             entry.cut = True
         return cut
 
-    # -- shortcuts to the modules above -------------------------------------------------------------------------------
 
-    def save(self, path: str | Path) -> Path:
-        """Write the run file (JSON Lines, events as received with their times); returns its path."""
-        from letta_nb import record
+def _kind_of(request: dict[str, Any] | None) -> LegKind:
+    """What a first request is: recordings may begin with an answer, or in the middle of a stored stream."""
+    if "starting_after" in (request or {}):
+        return "resume"
+    return "answer" if any(answers_in(request)) else "message"
 
-        return record.save(self, path)
 
-    def replay(self, speed: float = 1.0) -> Run:
-        """Show the run again as it arrived, `speed` times as fast; returns the replayed Run, equal to this one."""
-        from letta_nb import api
-
-        return api.replay(self, speed)
-
-    def show(self) -> None:
-        """Display the run: the interactive view in a notebook, a text transcript elsewhere."""
-        from letta_nb import notebook
-
-        notebook.show(self)
-
-    def to_html(self, path: str | Path | None = None) -> str:
-        """The run as HTML that needs no kernel, no server and no network; written to `path` if one is given."""
-        from letta_nb import static_html
-
-        return static_html.to_html(self, path)
-
-    def _ipython_display_(self) -> None:
-        from letta_nb import notebook
-
-        # as the value of the cell that streamed it, the run stands there already
-        if not notebook.already_shown(self):
-            notebook.show(self)
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return self.mimebundle()
-
-    def mimebundle(self) -> dict[str, str]:
-        """The run as a cell's output: HTML that needs no kernel, and text that is the same on each run."""
-        from letta_nb import static_html, text
-
-        run = self.still()
-        return {"text/html": static_html.fragment(run), "text/plain": text.transcript(run, plain=True)}
-
-    def steps_df(self) -> pd.DataFrame:
-        """One row a step (one model call and its tools)."""
-        from letta_nb import frames
-
-        return frames.steps_df(self)
-
-    def tools_df(self) -> pd.DataFrame:
-        """One row a tool call, pending ones too."""
-        from letta_nb import frames
-
-        return frames.tools_df(self)
-
-    def usage_df(self) -> pd.DataFrame:
-        """One row a usage report."""
-        from letta_nb import frames
-
-        return frames.usage_df(self)
-
-    def messages_df(self) -> pd.DataFrame:
-        """One row a joined message, in order."""
-        from letta_nb import frames
-
-        return frames.messages_df(self)
-
-    def events_df(self) -> pd.DataFrame:
-        """One row an event, as received."""
-        from letta_nb import frames
-
-        return frames.events_df(self)
+def _newest(rows: list[Any]) -> list[Any]:
+    """What was asked for twice, as it was answered last. Several rows of one answer may share an id, but not a type."""
+    return list({(row.get("id"), row.get("message_type"), row.get("otid")): row for row in rows}.values())

@@ -14,6 +14,8 @@ from httpx_sse import EventSource
 
 _HEADERS = {"content-type": "text/event-stream; charset=utf-8"}
 _BOM = b"\xef\xbb\xbf"
+# Bytes of one message from a connection. No server says that much at once; what sends it is none, and fills memory.
+LONGEST = 2**26
 # every way in which a connection can end in the middle
 BROKEN = (httpx.TransportError, httpx.StreamError, httpx.DecodingError)
 
@@ -63,6 +65,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self._held: list[bytes] = []  # what no blank line has followed yet
+        self.size = 0  # bytes of it
         self._started = False
         self._after_cr = False
 
@@ -77,12 +80,10 @@ class Decoder:
             # the blank line may lie across two chunks
             end = int(chunk.startswith(b"\n") and bool(self._held) and self._held[-1].endswith(b"\n"))
         if not end:
-            if chunk:
-                self._held.append(chunk)
+            self._hold(chunk)
             return []
         whole = self._take(chunk[:end])
-        if end < len(chunk):
-            self._held.append(chunk[end:])
+        self._hold(chunk[end:])
         plain = _plain(whole)
         return _read(whole) if plain is None else plain
 
@@ -91,9 +92,15 @@ class Decoder:
         whole = self._take(b"\n\n")
         return [message._replace(torn=True) for message in _read(whole)]
 
+    def _hold(self, part: bytes) -> None:
+        if part:
+            self._held.append(part)
+            self.size += len(part)
+
     def _take(self, last: bytes) -> bytes:
         whole = b"".join((*self._held, last))
         self._held.clear()
+        self.size = 0
         if not self._started:
             self._started, whole = True, whole.removeprefix(_BOM)
         return whole
@@ -136,6 +143,8 @@ def decode(chunks: Iterable[bytes] | Body) -> Iterator[Message]:
     decoder = Decoder()
     for chunk in chunks:
         yield from decoder.feed(chunk)
+        if _too_long(decoder, chunks):
+            break
     yield from decoder.end()
 
 
@@ -145,8 +154,18 @@ async def adecode(chunks: AsyncIterable[bytes] | Body) -> AsyncIterator[Message]
     async for chunk in chunks:
         for message in decoder.feed(chunk):
             yield message
+        if _too_long(decoder, chunks):
+            break
     for message in decoder.end():
         yield message
+
+
+def _too_long(decoder: Decoder, chunks: object) -> bool:
+    """Whether to stop reading; a file may be what it is, a connection may not go on for ever."""
+    if decoder.size <= LONGEST or not isinstance(chunks, Body):
+        return False
+    chunks.problem = httpx.StreamError(f"one message was longer than {LONGEST >> 20} MiB: no more was read")
+    return True
 
 
 def encode(payload: dict[str, Any] | str, event: str | None = None) -> bytes:

@@ -7,11 +7,19 @@ a kernel) and route our comms there. On older kernels none of this exists; there
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
 _lock = threading.Lock()
 _subshell: list[str | None] = []
+
+
+def heard_while_blocked() -> bool:
+    """Whether a button can be heard while a cell runs: ipykernel 7 and later."""
+    ipython = sys.modules.get("IPython")
+    kernel: Any = getattr(ipython.get_ipython(), "kernel", None) if ipython is not None else None
+    return "kernel subshells" in getattr(kernel, "kernel_info", {}).get("supported_features", ())
 
 
 def route(comm: Any) -> None:

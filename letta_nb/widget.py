@@ -14,7 +14,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from letta_nb import notebook, static_html, subshell, text
+from letta_nb import notebook, page, static_html, subshell, text
 from letta_nb.entries import Change
 from letta_nb.feed import ChangeLog
 from letta_nb.run import Run
@@ -62,16 +62,26 @@ class RunWidget(anywidget.AnyWidget):
 
 
 class LiveView:
-    """Shows one run in the current cell. `on_stop` is called, once or more, from whatever thread hears the button."""
+    """Shows one run in the current cell.
+
+    `on_stop` and `on_answer` are called, once or more, from whatever thread hears the buttons.
+    """
 
     def __init__(
-        self, run: Run, elapsed: Callable[[], int], on_stop: Callable[[], None], *, waited: bool = True
+        self,
+        run: Run,
+        elapsed: Callable[[], int],
+        on_stop: Callable[[], None],
+        on_answer: Callable[[Sequence[page.CallAnswer]], None] | None = None,
+        *,
+        waited: bool = True,
     ) -> None:
         self._run = run
         # whether somebody waits for the run, and so is told of a refusal by an exception
         self._waited = waited
         self._elapsed = elapsed
         self._on_stop = on_stop
+        self._on_answer = on_answer
         self._lock = threading.Lock()
         self._sent = ChangeLog()
         self._pending = ChangeLog()
@@ -98,6 +108,11 @@ class LiveView:
         with self._lock:
             self._pending.add(run, changes)
         self._wake.set()
+
+    def paused(self, run: Run) -> None:
+        """The run waits for a person: the buttons stay, and a notebook saved now says so beside them."""
+        if self._handle is not None:
+            self._handle.update({**self._widget.view(), **run.mimebundle()}, raw=True)
 
     def ended(self, run: Run, problem: Exception | None) -> None:
         """The run is over: send the rest, then replace the widget by HTML that needs no kernel."""
@@ -144,5 +159,7 @@ class LiveView:
         # may run on a subshell's thread while the cell blocks: set things going, and nothing else
         if content.get("type") == "stop":
             self._on_stop()
+        elif content.get("type") == "answer" and self._on_answer is not None:
+            self._on_answer(content.get("answers") or [])
         elif content.get("type") == "resync":
             self._widget.send_state("snapshot")

@@ -144,7 +144,7 @@ REFUSED = {
     "409": (
         "409 Conflict",
         b'{"detail":{"code":"PENDING_APPROVAL","message":"waiting","pending_request_id":"m1"}}',
-        errors.Conflict,
+        errors.PendingApproval,
         "PENDING_APPROVAL: waiting",
     ),
     "410": ("410 Gone", b'{"detail":"expired"}', errors.Gone, "expired"),

@@ -141,8 +141,12 @@ def test_any_run_in_any_batches_is_the_snapshot_and_the_run(data: list[str], flu
 def test_servers_figures_reach_the_page() -> None:
     run = loaded("0.16.8/v1_multi_step")
     first = run.steps[0]
-    run.join_server_steps(
-        [{"id": first.step_id, "llm_request_ns": 2_500_000, "tool_execution_ns": 4_000_000, "prompt_tokens": 9}]
+    run.join_server(
+        {
+            "steps": [
+                {"id": first.step_id, "llm_request_ns": 2_500_000, "tool_execution_ns": 4_000_000, "prompt_tokens": 9}
+            ]
+        }
     )
     shown = Page().apply(feed.snapshot(run)["changes"])
     assert (shown.steps[0]["llm_ms"], shown.steps[0]["tool_ms"], shown.steps[0]["input_tokens"]) == (2.5, 4.0, 9)

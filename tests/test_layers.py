@@ -17,14 +17,19 @@ PACKAGE = Path(__file__).resolve().parent.parent / "letta_nb"
 # A module imports from lines above its own, never from its own line or below.
 LAYERS = """
 _version errors figures page subshell
-addresses log sse events entries
-typed
+addresses log sse events entries shortcuts
+typed calls
+fetched
 fold
 run
-record feed phases protocol
-words stream
-client
-text views live
+capabilities protocol refusals capture progress signatures
+record feed phases answers flows tools
+words history
+exchange
+connection stream
+client async_client
+text views stopping
+live
 wire_views bare replay
 columns static_html
 frames
@@ -40,9 +45,11 @@ LEVEL = {name: level for level, line in enumerate(LAYERS.strip().splitlines()) f
 # the embedded server shares no model with the client: a misreading of one must not hide in the other
 SERVER_MAY = {"errors", "sse", "_version"}
 # where a function may import upward: shortcuts on a Run, and names of the package that load when used
-UPWARD = {"run", "__init__"}
+UPWARD = {"shortcuts", "__init__"}
 # logic: no sockets, no clocks, no threads, no files
-PURE = ["errors", "figures", "page", "log", "events", "entries", "fold", "feed", "phases", "words", "bare", "text"]
+PURE = """
+errors figures page log events entries calls fetched fold answers feed phases words bare text
+""".split()
 IMPURE = {
     "asyncio",
     "glob",

@@ -34,7 +34,11 @@ class Watcher:
     def __init__(self) -> None:
         self.changes: list[Change] = []
         self.text = threading.Event()
+        self.pauses: list[list[str | None]] = []
         self.ends: list[tuple[str, Exception | None]] = []
+
+    def paused(self, run: Run) -> None:
+        self.pauses.append([call.tool_call_id for call in run.pending])
 
     def changed(self, run: Run, changes: Sequence[Change]) -> None:
         self.changes += changes
@@ -114,9 +118,11 @@ def test_stop_does_not_need_a_server_that_knows_how(monkeypatch: pytest.MonkeyPa
         running.cancel()
         run = running.wait()
         never.set()
-    assert run.status == "cancelled"
+    # closing the connection stops nothing, and is not called a stop
+    assert run.status == "interrupted"
     assert run.stop_reason is None
-    assert run.error is None
+    assert run.cancellation is not None
+    assert run.cancellation.outcome == "unsupported"
     assert len([request for request in server.requests if request.path == CANCEL[1]]) == 1
 
 
@@ -130,7 +136,8 @@ def test_an_interrupt_cancels_keeps_and_goes_on() -> None:
             running.wait()
         never.set()
     assert isinstance(caught.value, errors.Interrupted)
-    assert caught.value.run.status == "cancelled"
+    assert caught.value.run.status == "interrupted"
+    assert caught.value.run.cancellation is not None
     assert caught.value.run.text
     assert "last_run" in caught.value._render_traceback_()[0]
 
@@ -143,7 +150,7 @@ def test_an_interrupt_before_any_answer_gives_up_on_the_reader(monkeypatch: pyte
         threading.Timer(0.05, signal.raise_signal, (signal.SIGINT,)).start()
         with pytest.raises(errors.Interrupted):
             running.wait()
-        assert running.run.status == "cancelled"
+        assert running.run.status == "interrupted"
         never.set()
         finish_reading()
 

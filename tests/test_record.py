@@ -67,7 +67,7 @@ def test_a_loaded_file_saves_to_the_same_bytes(tmp_path: Path) -> None:
 def test_the_servers_figures_come_back(tmp_path: Path) -> None:
     run = record.load_one(BY_NAME["0.16.8/v1_multi2_tok"].path)
     rows = json.loads((FIXTURES / "0.16.8/v1_multi2_run_steps.json").read_text())["body"]
-    run.join_server_steps([{**row, "tool_execution_ns": 1_234_567} for row in rows])
+    run.join_server({"steps": [{**row, "tool_execution_ns": 1_234_567} for row in rows]})
     assert any(call.duration_source == "server" for call in run.tool_calls)
     again = record.load_one(record.save(run, tmp_path / "run.jsonl"))
     assert everything(again) == everything(run)

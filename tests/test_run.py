@@ -543,12 +543,18 @@ def test_servers_figures_join_their_step() -> None:
     wire.call({"name": "f", "arguments": "{}", "tool_call_id": "c1"}, step_id="step-1")
     wire.call({"name": "g", "arguments": "{}", "tool_call_id": "c2"}, "message-3", step_id="step-2")
     wire.call({"name": "h", "arguments": "{}", "tool_call_id": "c3"}, "message-3", step_id="step-2")
-    wire.run.join_server_steps(
-        [
-            {"id": "step-1", "model": "m", "tool_execution_ns": 5},
-            {"id": "step-2", "model": "m", "tool_execution_ns": 9},  # the longest of two tools: says nothing of each
-            {"id": "step-unknown", "tool_execution_ns": 1},
-        ]
+    wire.run.join_server(
+        {
+            "steps": [
+                {"id": "step-1", "model": "m", "tool_execution_ns": 5},
+                {
+                    "id": "step-2",
+                    "model": "m",
+                    "tool_execution_ns": 9,
+                },  # the longest of two tools: says nothing of each
+                {"id": "step-unknown", "tool_execution_ns": 1},
+            ]
+        }
     )
     assert [(call.duration, call.duration_source) for call in wire.run.tool_calls] == [
         (5, "server"),

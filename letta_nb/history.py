@@ -1,0 +1,257 @@
+"""The past, as a server keeps it: lists page by page, past runs as Runs, and what completes a run after its stream.
+
+Cursors are ids: the next page begins after the last id of the one before. A page of messages counts database rows, and
+a row may be several events with one id, so that only a page with nothing new is the last.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, cast
+
+import httpx
+
+from letta_nb import errors, events
+from letta_nb.addresses import shown
+from letta_nb.entries import RunError
+from letta_nb.fetched import ENDED
+from letta_nb.flows import Flow, Flows, answer_of
+from letta_nb.log import Received
+from letta_nb.protocol import Agent, now
+from letta_nb.run import Run
+
+Since = str | timedelta | datetime
+Order = Literal["asc", "desc"]
+_SINCE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_PAGE = 100
+PENDING = "waiting for approval"
+
+
+class Pages:
+    """A list of the server's: `next()` is the flow of a page's new rows, None when all have come."""
+
+    def __init__(
+        self,
+        flows: Flows,
+        path: str,
+        parameters: Mapping[str, Any],
+        *,
+        limit: int | None = None,
+        since: datetime | None = None,
+        rows_are_items: bool = True,
+    ) -> None:
+        if limit is not None and limit < 0:
+            raise errors.InputError(f"limit must be 0 or more, not {limit}")
+        self._flows = flows
+        self._path = path
+        self._parameters = {name: value for name, value in parameters.items() if value is not None}
+        self._left = limit
+        self._since = since
+        self._rows_are_items = rows_are_items
+        self._seen: set[str] = set()
+        self._over = limit == 0
+
+    def next(self) -> Flow | None:
+        """The next page, or None after the last."""
+        return None if self._over else self._page()
+
+    def _page(self) -> Flow:
+        size = min(self._left or _PAGE, _PAGE) if self._rows_are_items else _PAGE
+        found = yield from self._flows.json("GET", self._path, params={**self._parameters, "limit": size})
+        page = rows_of(found)
+        fresh = [row for row in page if row.get("id") not in self._seen]
+        self._seen.update(str(row.get("id")) for row in fresh)
+        # a server that does not know `after` sends the same page again
+        self._over = not fresh or (self._rows_are_items and len(page) < size)
+        if fresh:
+            self._parameters["after"] = fresh[-1].get("id")
+        if self._since is not None:
+            recent = [row for row in fresh if (_time(row.get("created_at")) or self._since) >= self._since]
+            self._over = self._over or len(recent) < len(fresh)
+            fresh = recent
+        if self._left is not None:
+            fresh = fresh[: self._left]
+            self._left -= len(fresh)
+            self._over = self._over or self._left == 0
+        return fresh
+
+
+def rows_of(value: Any) -> list[dict[str, Any]]:
+    """The objects in a list of the server's."""
+    return [row for row in cast("list[Any]", value) if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def everything(pages: Pages) -> Flow:
+    """All rows of a list, at once."""
+    rows: list[dict[str, Any]] = []
+    while (page := pages.next()) is not None:
+        rows += yield from page
+    return rows
+
+
+def since_of(since: Since | None) -> datetime | None:
+    """A time, from a time, a timedelta before now, or text such as "7d", "12h", "2026-11-01"."""
+    if since is None or isinstance(since, datetime):
+        return since if since is None or since.tzinfo else since.replace(tzinfo=UTC)
+    if isinstance(since, timedelta):
+        return now() - since
+    if match := _SINCE.fullmatch(since):
+        return now() - timedelta(**{_UNITS[match[2]]: float(match[1])})
+    if (time := _time(since)) is not None:
+        return time
+    raise errors.InputError(
+        f'since={since!r} is no time. Say "7d", "12h", "30m", a date such as "2026-11-01", or a datetime.'
+    )
+
+
+def _time(text: Any) -> datetime | None:
+    """A server's time; some have no offset, and mean UTC."""
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def event_of(row: Mapping[str, Any]) -> events.AnyEvent:
+    """A message of a list as the typed event that it is."""
+    return events.parse(json.dumps(row, ensure_ascii=False, separators=(",", ":")))
+
+
+def run_id_of(run: str | Run) -> str:
+    """The server's id of a run."""
+    run_id = run if isinstance(run, str) else run.run_id
+    if run_id is None:
+        raise errors.InputError("This run has no run_id: its server gave it none, or nothing was sent.")
+    return run_id
+
+
+# -- one run -----------------------------------------------------------------------------------------------------------
+
+
+def run_row(flows: Flows, run_id: str) -> Flow:
+    """`/v1/runs/{id}`."""
+    return answer_of((yield from flows.json("GET", f"/v1/runs/{run_id}")))
+
+
+def messages_of_run(flows: Flows, run_id: str) -> Flow:
+    """All messages of a run, the user's too, oldest first."""
+    pages = Pages(flows, f"/v1/runs/{run_id}/messages", {"order": "asc"}, rows_are_items=False)
+    return (yield from everything(pages))
+
+
+def step_rows(flows: Flows, run_id: str) -> Flow:
+    """The rows of a run's steps, oldest first, each with its metrics merged in; [] where the server has none."""
+    found = yield from flows.optional(f"/v1/runs/{run_id}/steps", params={"limit": 1000, "order": "asc"})
+    rows = [row for row in rows_of(found) if isinstance(row.get("id"), str)]
+    joined: list[dict[str, Any]] = []
+    try:
+        for row in rows:
+            metrics = yield from flows.optional(f"/v1/steps/{row['id']}/metrics")
+            joined.append({**row, **answer_of(metrics)})
+    except httpx.TransportError:  # the time is over: what has come is worth having
+        joined += rows[len(joined) :]
+    return joined
+
+
+def past_run(flows: Flows, row: Mapping[str, Any]) -> Flow:
+    """A run of the server's as a Run: its messages as events without times, its steps and its end by the server."""
+    run_id = str(row.get("id"))
+    messages = yield from messages_of_run(flows, run_id)
+    steps = yield from step_rows(flows, run_id)
+    agent = flows.known.get(str(row.get("agent_id")))
+    return as_run(row, messages, steps, agent, shown(flows.base_url))
+
+
+def as_run(
+    row: Mapping[str, Any],
+    messages: list[dict[str, Any]],
+    steps: list[dict[str, Any]],
+    agent: Agent | None,
+    server: str,
+) -> Run:
+    """The Run of what a server keeps. It has no arrival times; how long it took is the server's word."""
+    began, ended = _time(row.get("created_at")), _time(row.get("completed_at"))
+    run = Run(
+        None,
+        started=began,
+        agent_id=_text(row.get("agent_id")),
+        agent_name=agent.name if agent else None,
+        model=agent.model_name if agent else None,
+        conversation_id=_text(row.get("conversation_id")),
+        server=server,
+        timed=False,
+        # the same run of the server is the same run here, whenever it is asked for
+        uid=_text(row.get("id")),
+    )
+    run.run_id = run.legs[0].run_id = _text(row.get("id"))
+    for message in messages:
+        run.receive(Received(-1, "", json.dumps(message, ensure_ascii=False, separators=(",", ":"))))
+    if row.get("status") in ENDED:
+        took = round((ended - began).total_seconds() * 1e9) if began and ended else None
+        run.end(took, RunError("unknown", "The server does not say how it ended."))
+    run.join_server({"steps": steps, "run": dict(row)}, run.ended_at)
+    return run
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+# -- after the stream --------------------------------------------------------------------------------------------------
+
+
+def completion(flows: Flows, run: Run) -> Flow:
+    """What the stream left out and the server can tell, as `Run.join_server` takes it. What fails is left out."""
+    facts: dict[str, Any] = {}
+    run_id = run.legs[-1].run_id
+    try:
+        if _met_pending(run) and run.agent_id is not None:
+            facts["pending"] = yield from pending_requests(flows, run.agent_id)
+        elif run_id is not None:
+            if _end_is_unknown(run):
+                facts["run"] = answer_of((yield from flows.optional(f"/v1/runs/{run_id}")))
+            if _lacks_messages(run):
+                facts["messages"] = yield from messages_of_run(flows, run_id)
+            if run.steps or "messages" in facts:
+                facts["steps"] = []
+                for leg in run.legs:  # a call that was answered belongs to the step of the run that asked
+                    if leg.kind != "resume" and leg.run_id is not None:
+                        facts["steps"] += yield from step_rows(flows, leg.run_id)
+    except (httpx.TransportError, errors.LettaNbError):
+        pass  # never fatal: the run is what was streamed, and what came until now
+    return {name: answer for name, answer in facts.items() if answer}
+
+
+def _end_is_unknown(run: Run) -> bool:
+    """The stream did not say how the run ended; that a server agreed to cancel it does not say that it was in time."""
+    return run.status == "interrupted" or (run.status == "cancelled" and run.stop_reason is None)
+
+
+def _met_pending(run: Run) -> bool:
+    return run.error is not None and PENDING in f"{run.error.message} {run.error.detail}"
+
+
+def _lacks_messages(run: Run) -> bool:
+    """Whether something was not streamed: returns of calls made together, an answer, the end of a broken stream."""
+    if run.status == "interrupted":
+        return True
+    waiting = [call for call in run.tool_calls if not call.has_returned and call.approval in (None, "approved")]
+    return run.status == "completed" and bool(run.steps) and (bool(waiting) or not run.text)
+
+
+def pending_requests(flows: Flows, agent_id: str) -> Flow:
+    """The approval requests that an agent waits for an answer to, as its latest messages have them."""
+    latest = yield from flows.optional(f"/v1/agents/{agent_id}/messages", params={"order": "desc", "limit": 20})
+    rows = sorted(rows_of(latest), key=lambda row: str(row.get("date")), reverse=True)
+    requests: list[dict[str, Any]] = []
+    for row in rows:
+        if row.get("message_type") == "approval_response_message":
+            break
+        if row.get("message_type") == "approval_request_message":
+            requests.append(row)
+    return [row for row in requests if row.get("step_id") == requests[0].get("step_id")]

@@ -1,0 +1,128 @@
+"""What a person calls on a Run: frames, files, pictures and answers. Each is one line that names who does it.
+
+A Run is pure data; what these names reach lies in the modules above it, and is imported when it is called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from letta_nb.entries import ToolCallEntry
+    from letta_nb.run import Run
+
+
+class Shortcuts:
+    """The part of `Run` that is not data."""
+
+    @property
+    def _run(self) -> Run:
+        return cast("Run", self)
+
+    # -- going on ------------------------------------------------------------------------------------------------------
+
+    def approve(self, *calls: str | ToolCallEntry) -> Run:
+        """Approve pending tool calls (all of them, or those named by id) and let the run go on; returns this Run.
+
+        Several pending calls may be answered one by one: the run goes on with the last answer. In a notebook it streams
+        on where it is shown. Waits for the end of the run, or its next approval request. Raises InputError if nothing
+        is pending.
+        """
+        from letta_nb import api
+
+        return api.answer(self._run, calls, approve=True)
+
+    def deny(self, reason: str | None = None, *calls: str | ToolCallEntry) -> Run:
+        """Deny pending tool calls, as `approve` approves them; the agent is told `reason`."""
+        from letta_nb import api
+
+        return api.answer(self._run, calls, approve=False, reason=reason)
+
+    def wait(self) -> Run:
+        """Wait until the run is over, and answered if it asks for approval; returns this Run."""
+        from letta_nb import api
+
+        return api.wait(self._run)
+
+    def cancel(self) -> Run:
+        """Ask the server to stop the run, and wait for its word: `run.cancellation` has it."""
+        from letta_nb import api
+
+        return api.cancel(self._run)
+
+    # -- looking at it -------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> Path:
+        """Write the run file (JSON Lines, events as received with their times); returns its path."""
+        from letta_nb import record
+
+        return record.save(self._run, path)
+
+    def replay(self, speed: float = 1.0) -> Run:
+        """Show the run again as it arrived, `speed` times as fast; returns the replayed Run, equal to this one."""
+        from letta_nb import api
+
+        return api.replay(self._run, speed)
+
+    def show(self) -> None:
+        """Display the run: the interactive view in a notebook, a text transcript elsewhere."""
+        from letta_nb import notebook
+
+        notebook.show(self._run)
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """The run as HTML that needs no kernel, no server and no network; written to `path` if one is given."""
+        from letta_nb import static_html
+
+        return static_html.to_html(self._run, path)
+
+    def _ipython_display_(self) -> None:
+        from letta_nb import notebook
+
+        # as the value of the cell that streamed it, the run stands there already
+        if not notebook.already_shown(self._run):
+            notebook.show(self._run)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return self.mimebundle()
+
+    def mimebundle(self) -> dict[str, str]:
+        """The run as a cell's output: HTML that needs no kernel, and text that is the same on each run."""
+        from letta_nb import static_html, text
+
+        run = self._run.still()
+        return {"text/html": static_html.fragment(run), "text/plain": text.transcript(run, plain=True)}
+
+    def steps_df(self) -> pd.DataFrame:
+        """One row a step (one model call and its tools)."""
+        from letta_nb import frames
+
+        return frames.steps_df(self._run)
+
+    def tools_df(self) -> pd.DataFrame:
+        """One row a tool call, pending ones too."""
+        from letta_nb import frames
+
+        return frames.tools_df(self._run)
+
+    def usage_df(self) -> pd.DataFrame:
+        """One row a usage report."""
+        from letta_nb import frames
+
+        return frames.usage_df(self._run)
+
+    def messages_df(self) -> pd.DataFrame:
+        """One row a joined message, in order."""
+        from letta_nb import frames
+
+        return frames.messages_df(self._run)
+
+    def events_df(self) -> pd.DataFrame:
+        """One row an event, as received."""
+        from letta_nb import frames
+
+        return frames.events_df(self._run)

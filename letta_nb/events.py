@@ -187,6 +187,14 @@ class Done(Event):
     message_type: Literal[None] = None
 
 
+class SessionEvent(Event):
+    """A line of Letta Code's own in a transcript (`system`, `result`, `tool_execution_started`, ...)."""
+
+    message_type: Literal[None] = None
+    type: str
+    subtype: str | None = None
+
+
 class UnknownEvent(Event):
     """Anything else, as received: a type from the future, or a known one that does not have its shape."""
 
@@ -213,21 +221,36 @@ TypedEvent = Annotated[
     | ErrorMessage,
     Field(discriminator="message_type"),
 ]
-AnyEvent = TypedEvent | StreamError | Cancelled | Done | UnknownEvent
+AnyEvent = TypedEvent | StreamError | Cancelled | Done | SessionEvent | UnknownEvent
 
 _adapter: TypeAdapter[Any] = TypeAdapter(TypedEvent)
 _validate = _adapter.validator.validate_json
 DONE = "[DONE]"
+# the event name under which a log keeps lines of transcripts that are not Letta's events
+SESSION = "session"
 
 
 def parse(data: str, event: str = "") -> AnyEvent:
     """The event in one SSE message (`data` its text, `event` its name). Never raises; total over all strings."""
     if data == DONE:
         return Done()
+    if event == SESSION:
+        return _parse_session(data)
     try:
         return _validate(data)
     except ValidationError as problem:
         return _parse_other(data, event, problem)
+
+
+def _parse_session(data: str) -> AnyEvent:
+    try:
+        event = SessionEvent.model_validate_json(data)
+    except ValidationError as problem:
+        return UnknownEvent(raw=data, problem=f"not a line of Letta Code: {problem.error_count()} problems")
+    inner = (event.model_extra or {}).get("event")
+    if event.type == "stream_event" and isinstance(inner, dict):
+        return parse(pydantic_core.to_json(inner).decode())
+    return event
 
 
 def _parse_other(data: str, event: str, problem: ValidationError) -> AnyEvent:

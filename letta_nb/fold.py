@@ -24,6 +24,7 @@ from letta_nb.entries import (
     TextAppended,
     Usage,
 )
+from letta_nb.sessions import fold_session
 
 if TYPE_CHECKING:
     from letta_nb.run import Run
@@ -61,6 +62,7 @@ class Fold:
             ev.Cancelled: self._on_cancelled,
             ev.Done: self._on_done,
             ev.UnknownEvent: self._on_unknown,
+            ev.SessionEvent: self._on_session,
         }
 
     def __call__(self, event: ev.AnyEvent, at: int | None) -> list[Change]:
@@ -222,6 +224,9 @@ class Fold:
         entry.extra["problem"] = event.problem
         entry.buffer.append(event.raw)
         changes += [EntryOpened(at, entry), TextAppended(at, entry, event.raw)]
+
+    def _on_session(self, event: ev.SessionEvent, at: int | None, changes: list[Change]) -> None:
+        fold_session(self.run, self, event, at, changes)
 
     def _on_ping(self, event: ev.Ping, at: int | None, changes: list[Change]) -> None:
         """Pings say only that the server is alive, and the run_id; the log has them."""

@@ -21,7 +21,9 @@ Sends the prompt to a Letta agent and streams its reply here. Returns the Run.
   -a, --agent NAME   the agent, by name or id (default: the one of connect(agent=...), else the only one)
   -o, --out VAR      also assign the Run to VAR, even if the cell is interrupted
   --no-tokens        stream whole steps instead of tokens
-  --bg               return at once; the view streams on
+  --bg               return at once; the view streams on, and takes a broken connection up again
+  -c, --conversation ID   in one of the agent's conversations
+  --no-tools         offer no functions of this notebook (those made with @letta_nb.tool)
   -f, --format       replace {expr} in the prompt by the value of the Python expression; {{ and }} are braces
   -h, --help         this text
   --                 the prompt begins here
@@ -41,6 +43,8 @@ class Options:
     out: str | None = None
     tokens: bool = True
     background: bool = False
+    conversation: str | None = None
+    offer_tools: bool = True
     format: bool = False
     help: bool = False
     prompt: str = ""
@@ -49,12 +53,13 @@ class Options:
 _FLAGS = {
     "--no-tokens": ("tokens", False),
     "--bg": ("background", True),
+    "--no-tools": ("offer_tools", False),
     "-f": ("format", True),
     "--format": ("format", True),
     "-h": ("help", True),
     "--help": ("help", True),
 }
-_VALUES = {"-a": "agent", "--agent": "agent", "-o": "out", "--out": "out"}
+_VALUES = {"-a": "agent", "--agent": "agent", "-o": "out", "--out": "out", "-c": "conversation", "--conversation": "conversation"}
 
 
 def parse(line: str) -> Options:
@@ -123,7 +128,14 @@ class LettaMagics(Magics):
             prompt = expand(prompt, shell.user_ns)
         before = api.last_run()
         try:
-            return api.send(prompt, options.agent, stream_tokens=options.tokens, background=options.background)
+            return api.send(
+                prompt,
+                options.agent,
+                conversation=options.conversation,
+                tools=None if options.offer_tools else [],
+                stream_tokens=options.tokens,
+                background=options.background,
+            )
         finally:
             if options.out is not None and api.last_run() is not before:
                 shell.user_ns[options.out] = api.last_run()

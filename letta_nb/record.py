@@ -1,4 +1,5 @@
-"""Runs in files: our own run file (JSON Lines), and raw recorded bytes of a server (`.sse`). Reading is the same fold.
+"""Runs in files: our own run file (JSON Lines), raw recorded bytes of a server (`.sse`), and transcripts of Letta's
+events, a line each (`.ndjson`, see `transcripts`). Reading is the same fold.
 
 Run file, version 1, one JSON object a line, readable by `jq`:
   {"letta_nb": 1, "run": {...}}             first: the request and who it went to
@@ -15,6 +16,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +24,7 @@ from typing import Any
 
 import pydantic_core
 
-from letta_nb import sse
+from letta_nb import sse, transcripts
 from letta_nb.entries import CallTimes, Cancel, Leg, RunError
 from letta_nb.errors import InputError
 from letta_nb.log import Received
@@ -134,28 +136,55 @@ def _json(value: Any) -> str:
 
 
 def load(path: str | Path) -> Run | list[Run]:
-    """A run file or raw recorded bytes (`.sse`) as a Run; a pattern with `*`, `?` or `[` as a list of Runs, by name.
+    """A run file, raw recorded bytes (`.sse`) or a transcript of events (NDJSON) as a Run; "-" reads standard input.
+
+    A pattern with `*`, `?` or `[`, and a transcript of several turns, are a list of Runs.
 
     Beside `NAME.sse` a `NAME.json` may stand with the request and arrival times (`lines_ms_len`); without it the run
     has no times, and every latency is NA. Raises InputError with the file's name and what was expected.
     """
     pattern = str(path)
-    if not Path(pattern).exists() and any(sign in pattern for sign in "*?["):
-        return [load_one(Path(name)) for name in sorted(glob.glob(pattern, recursive=True))]
-    return load_one(Path(pattern))
+    if pattern == "-":
+        runs = _parse(Path("standard input"), sys.stdin.buffer.read())
+    elif not Path(pattern).exists() and any(sign in pattern for sign in "*?["):
+        return [run for name in sorted(glob.glob(pattern, recursive=True)) for run in load_all(Path(name))]
+    else:
+        runs = load_all(Path(pattern))
+    return runs[0] if len(runs) == 1 else runs
 
 
 def load_one(path: Path) -> Run:
-    """One file as a Run."""
+    """One file that holds one Run."""
+    runs = load_all(path)
+    if len(runs) != 1:
+        raise InputError(f"{path} holds {len(runs)} runs; letta_nb.load gives them as a list.")
+    return runs[0]
+
+
+def load_all(path: Path) -> list[Run]:
+    """The runs of one file: one, but for a transcript of several turns."""
     if path.is_dir():
         raise InputError(f"{path} is a folder. Name a run file, or a pattern such as {path}/*.jsonl.")
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"There is no file {path}.") from None
-    if path.suffix == ".sse":
-        return _load_sse(path, content)
-    return _load_run_file(path, content)
+    return _parse(path, content)
+
+
+def _parse(path: Path, content: bytes) -> list[Run]:
+    if path.suffix == ".sse" or content.startswith((b"data:", b"event:")):
+        return [_load_sse(path, content)]
+    try:
+        first = json.loads(content.lstrip().partition(b"\n")[0])
+    except ValueError:
+        first = None
+    if transcripts.is_line(first):
+        try:
+            return transcripts.read(content.decode("utf-8", "surrogatepass"))
+        except ValueError as problem:
+            raise InputError(f"{path} is not a transcript of events, a JSON object a line: {problem}") from None
+    return [_load_run_file(path, content)]
 
 
 # what reading JSON of the wrong shape can raise
@@ -171,7 +200,7 @@ def _load_run_file(path: Path, content: bytes) -> Run:
     except _MISSHAPEN:
         raise InputError(
             f'{path} is not a run file: its first line should be {{"letta_nb": {VERSION}, ...}}. '
-            "Raw bytes of a server need the suffix .sse."
+            "A transcript has one event a line; raw bytes of a server need the suffix .sse."
         ) from None
     if run is None:
         raise InputError(f"{path} is a run file of version {version}; this letta_nb reads version {VERSION}.")

@@ -57,11 +57,15 @@ class Request:
 
 @dataclass
 class ScriptedServer:
-    """Plays `routes[(method, path)]`, or `stream` for the message endpoint; `requests` is what came, in order."""
+    """Plays `routes[(method, path)]`, or `stream` for the message endpoint; `requests` is what came, in order.
+
+    `plays`: what a route plays, one after the other, each for one request; the last is played again.
+    """
 
     stream: Sequence[Step] = ()
     routes: dict[tuple[str, str], bytes] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    plays: dict[tuple[str, str], list[Sequence[Step]]] = field(default_factory=dict)
 
     def __enter__(self) -> ScriptedServer:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -93,15 +97,18 @@ class ScriptedServer:
         with suppress(OSError), connection, connection.makefile("rb") as reader:
             while request := _read(reader):
                 self.requests.append(request)
-                if request.path.endswith("/messages/stream"):
-                    self._play(connection)
-                    return
                 path = request.path.partition("?")[0]
+                if plays := self.plays.get((request.method, path)):
+                    self._play(connection, plays.pop(0) if len(plays) > 1 else plays[0])
+                    return
+                if request.path.endswith("/messages/stream"):
+                    self._play(connection, self.stream)
+                    return
                 found = self.routes.get((request.method, path), answer({"detail": "Not Found"}, "404 Not Found"))
                 connection.sendall(found)
 
-    def _play(self, connection: socket.socket) -> None:
-        for step in self.stream:
+    def _play(self, connection: socket.socket, steps: Sequence[Step]) -> None:
+        for step in steps:
             if isinstance(step, bytes):
                 connection.sendall(step)
             elif isinstance(step, threading.Event):

@@ -19,9 +19,10 @@ LAYERS = """
 _version errors figures page subshell
 addresses log sse events entries shortcuts
 typed calls
-fetched
+fetched sessions
 fold
 run
+transcripts
 capabilities protocol refusals capture progress signatures
 record feed phases answers flows tools
 words history

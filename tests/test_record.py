@@ -250,7 +250,7 @@ def test_a_corrupt_line_in_the_middle_is_named(line: str, tmp_path: Path, lines:
         (b'{"letta_nb":2,"run":{"anything":1}}\n', "version 2"),
         (b'{"cells":[],"nbformat":4}\n', "is not a run file"),
         (b"\x89PNG\r\n\x1a\n\xff\xfe", "is not a run file"),
-        (b'data: {"message_type":"ping"}\n\n', r"\.sse"),
+        (b"data\n", "is not a run file"),
     ],
 )
 def test_what_is_no_run_file_is_said_so(content: bytes, words: str, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def html(run: Run) -> str:
 
 
 def _head(run: Run, fall: phases.Waterfall) -> str:
-    failed = sum(call.status == "error" for call in run.tool_calls)
+    failed = sum(map(words.failed, run.tool_calls))
     status = words.STATUS[run.status] + (f", {figures.plural(failed, 'tool')} failed" if failed else "")
     who = ", ".join(filter(None, (run.agent_name or run.agent_id, run.model)))
     facts = [figures.time(run.ended_at)] if run.ended_at is not None else []
@@ -58,11 +58,11 @@ def _head(run: Run, fall: phases.Waterfall) -> str:
         lines.append(_dim(f"{totals[0].upper()}{totals[1:]}.{note}"))
     verdict = words.verdict(run)
     if verdict is not None:
-        lines.append(_text(f"{verdict.sentence} {verdict.more}".strip()))
+        told = " ".join(filter(None, (_text(f"{verdict.sentence} {verdict.more}".strip()), _way(verdict.way))))
+        lines.append(told)
         if verdict.words:
             lines.append(f"<code>{_short(verdict.words, 2000)}</code>")
-        if run.status == "requires_approval":
-            lines.append(_dim("This run is saved. Answer it from Python."))
+    lines += [_dim(part) for part in (words.connection(run), run.note) if part]
     return f"<p {_GAP}>{'<br>'.join(lines)}</p>"
 
 
@@ -74,7 +74,7 @@ def _group(run: Run, step: int | None, entries: list[Entry], time: str, answer: 
         facts = _dim(", ".join(filter(None, [time, *tokens])))
         yield f"<p {_GAP}><strong>Step {step + 1}</strong> {facts}</p>"
     for entry in entries:
-        yield _call(entry) if isinstance(entry, ToolCallEntry) else _said(entry, entry is answer)
+        yield _call(run, entry) if isinstance(entry, ToolCallEntry) else _said(entry, entry is answer)
 
 
 def _said(entry: Entry, is_answer: bool) -> str:
@@ -128,20 +128,20 @@ def _blocks(source: str) -> Iterator[tuple[bool, str]]:
         yield True, "\n".join(lines)
 
 
-def _call(call: ToolCallEntry) -> str:
+def _call(run: Run, call: ToolCallEntry) -> str:
     here = f"run.entries[{call.index}]"
     stderr, traceback = words.traceback_of(call)
-    failed = call.status == "error"
+    failed = words.failed(call)
     error = words.error_line(call) if failed else ""
     result = words.one_line((call.result or "")[: 10 * _SUMMARY]) if call.has_returned else ""
     line = f"{call.name or 'tool'} {_start(words.one_line(call.arguments))}".rstrip()
     line += f" → {_start(error or result)}" if call.has_returned else ""
-    fates: dict[str | None, str] = {"pending": "needs your approval", "denied": "denied", "approved": "approved"}
-    notes = [words.took(call), fates.get(call.approval, ""), "cut off" if call.cut else ""]
+    cut = call.cut and call.approval != "denied"
+    notes = [words.took(call), *words.notes(run, call), "cut off" if cut else ""]
     rows = [
         ("Error", error, ""),
         ("Arguments", words.laid_out(call.arguments), ".arguments"),
-        ("", ("" if words.is_json(call.arguments) else words.CUT_JSON) if call.cut else "", ""),
+        ("", words.CUT_JSON if cut and not words.is_json(call.arguments) else "", ""),
         ("Result", "" if words.unwrapped(call.result or "") == error else words.laid_out(call.result or ""), ".result"),
         ("Traceback", traceback, ".stderr"),
         ("stdout", "".join(call.stdout or []), ".stdout"),
@@ -175,6 +175,12 @@ def _start(value: str) -> str:
 
 def _short(value: str, limit: int) -> str:
     return _text(value if len(value) <= limit else value[:limit] + "…")
+
+
+def _way(value: str) -> str:
+    """What the reader can do, with what they would type as code."""
+    parts = enumerate(value.split("`"))
+    return "".join(f"<code>{_text(part)}</code>" if number % 2 else _text(part) for number, part in parts)
 
 
 def _dim(value: str) -> str:

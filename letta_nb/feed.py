@@ -145,7 +145,7 @@ def _facts(entry: Entry) -> page.EntryFacts:
     facts["call_id"] = entry.tool_call_id
     if entry.approval:
         facts["approval"] = entry.approval
-    if entry.answered_at is not None or entry.approval in ("approved", "denied"):
+    if entry.approval:  # nulls too: an answer that could not be sent is taken back
         facts["answered"] = ms(entry.answered_at)
         facts["reason"] = entry.reason
         facts["started"] = ms(entry.started_at)

@@ -21,7 +21,16 @@ def time(ns: int) -> str:
         return f"{_round(ms / 10) / 100:.2f} s"
     if ms < 59_950:
         return f"{_round(ms / 100) / 10:.1f} s"
-    minutes, seconds = divmod(_round(ms / 1000), 60)
+    return _clock_face(_round(ms / 1000))
+
+
+def patience(ns: int) -> str:
+    """How long a person was waited for: `0:42`; under a second as any other time."""
+    return time(max(ns, 0)) if ns < 999_500_000 else _clock_face(_round(ns / 1e9))
+
+
+def _clock_face(total: int) -> str:
+    minutes, seconds = divmod(total, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 

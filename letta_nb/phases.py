@@ -5,14 +5,16 @@ tests/fixtures/phases.json holds both to one answer. What nobody measured is `un
 
 The phases of a step: `wait` from the end of the step before (or the request) to the first token; `reasoning`,
 `answer`, `arguments` from a block's own first piece to the next block's first, the last one to the reply's end; `queue`
-where a call waits for the rest of the reply; `tool` or `failed` from the reply's end to the return, by the server's
-figure where there is one, the rest then `unattributed`; `pending` where a call waits for a person; after the last
-token, to the server's stop, `unattributed`. Steps that are delivered whole are one `wait` until they arrive.
+where a call waits for the rest of the reply, or for the answers to others; `tool` or `failed` from the reply's end to
+the return, by the server's figure where there is one, the rest then `unattributed`; `pending` where a call waits for a
+person, and then the tool from when it could begin; after the last token, to the server's stop, `unattributed`. Steps
+that are delivered whole are one `wait` until they arrive.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -79,33 +81,62 @@ def stopped_at(run: Run) -> int | None:
         return None
     if run.stopped_at is not None:
         return run.stopped_at
+    answered = max((leg.at or 0 for leg in run.legs if leg.kind == "answer"), default=0)
     reported = run.usage_reports[-1].at if run.usage_reports else None
-    return run.ended_at if reported is None else reported
+    return run.ended_at if reported is None or reported < answered else reported
 
 
 def spans(run: Run, stop: int | None) -> tuple[list[int], list[int]]:
     """Starts and ends of the steps, ns: from the end of the one before to its last event, of the last to `stop`."""
-    ends = [step.last_at or 0 for step in run.steps]
-    if ends and stop is not None and not settled(run):
+    starts: list[int] = []
+    ends = [0]
+    for step, entries in zip(run.steps, _by_step(run), strict=True):
+        starts.append(ends[-1] if step.first_at is None else min(step.first_at, ends[-1]))
+        ends.append(max(_last_of(step, entries), ends[-1]))
+    if starts and stop is not None and not settled(run):
         ends[-1] = max(ends[-1], stop)
-    firsts = [step.first_at or 0 for step in run.steps]
-    return [first if first < end else end for first, end in zip(firsts, [0, *ends], strict=False)], ends
+    return starts, ends[1:]
 
 
-def waterfall(run: Run, now: int | None = None) -> Waterfall:
-    """The run's lanes and totals; `now` (ns) is how far a running one has come, by default its last event."""
-    if not run.timed:
-        return Waterfall()
-    stop = stopped_at(run)
-    end = run.ended_at
-    if end is None:
-        end = now if now is not None else (run.log.at[-1] if run.log else 0)
+def _by_step(run: Run) -> list[list[Entry]]:
     of_step: list[list[Entry]] = [[] for _ in run.steps]
     for entry in run.entries:
         if entry.step_index is not None:
             of_step[entry.step_index].append(entry)
+    return of_step
+
+
+def _calls(entries: Iterable[Entry]) -> list[ToolCallEntry]:
+    return [entry for entry in entries if isinstance(entry, ToolCallEntry)]
+
+
+def _last_of(step: Step, entries: Sequence[Entry]) -> int:
+    """When a step was over. After a person's answer it goes on, and then ends with what is known of its calls."""
+    calls = _calls(entries)
+    if all(call.answered_at is None for call in calls):
+        return step.last_at or 0
+    known = [entry.last_at for entry in entries]
+    known += [at for call in calls for at in (call.answered_at, call.started_at, call.returned_at)]
+    return max(at for at in known if at is not None)
+
+
+def _end(run: Run, now: int | None) -> int:
+    """How far the run has come: to its end, or to now; a person who is waited for takes time after the end."""
+    if run.ended_at is None:
+        return now if now is not None else (run.log.at[-1] if run.log else 0)
+    if run.status != "requires_approval":
+        return run.ended_at
+    known = [at for call in run.tool_calls for at in (call.answered_at, call.started_at, call.returned_at)]
+    return max(run.ended_at, now or 0, *(at for at in known if at is not None))
+
+
+def waterfall(run: Run, now: int | None = None) -> Waterfall:
+    """The run's lanes and totals; `now` (ns) is how far one has come that goes on, by default its last event."""
+    if not run.timed:
+        return Waterfall()
+    stop, end = stopped_at(run), _end(run, now)
     lanes: list[Lane] = []
-    for step, start, step_end, entries in zip(run.steps, *spans(run, stop), of_step, strict=True):
+    for step, start, step_end, entries in zip(run.steps, *spans(run, stop), _by_step(run), strict=True):
         draw = _step_lanes if run.delivery == "step" else _token_lanes
         lanes += draw(run, step, entries, start, step_end, end)
     _finish(run, lanes, stop, end)
@@ -113,13 +144,35 @@ def waterfall(run: Run, now: int | None = None) -> Waterfall:
 
 
 def settled(run: Run) -> bool:
-    """No step is under way and another was awaited: the last one's calls have returned, or it came whole."""
+    """No step is under way and another was awaited: the last one's calls are over, or it came whole."""
     if run.status in ("completed", "requires_approval"):
         return not run.steps
-    if not run.steps or run.delivery == "step":
-        return True
     calls = [call for call in run.tool_calls if call.step_index == len(run.steps) - 1]
-    return bool(calls) and all(call.has_returned for call in calls)
+    if not run.steps or (run.delivery == "step" and all(call.approval is None for call in calls)):
+        return True
+    return bool(calls) and all(map(_is_over, calls))
+
+
+def _is_over(call: ToolCallEntry) -> bool:
+    """Denied, or seen to return: when a return came that was fetched later, nobody knows."""
+    return call.approval == "denied" or (call.has_returned and call.return_source != "server")
+
+
+def arriving(run: Run, call: ToolCallEntry) -> bool:
+    """More of a call's arguments is awaited: nothing has come after them, and they are not complete."""
+    if run.status != "running" or run.delivery == "step" or call.has_returned:
+        return False
+    return run.entries[-1] is call and not _complete(call.arguments)
+
+
+def _complete(arguments: str) -> bool:
+    if not arguments.rstrip().endswith(("}", "]")):
+        return False
+    try:
+        json.loads(arguments)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _finish(run: Run, lanes: list[Lane], stop: int | None, end: int) -> None:
@@ -134,7 +187,7 @@ def _finish(run: Run, lanes: list[Lane], stop: int | None, end: int) -> None:
 
 
 def _label(entries: Sequence[Entry]) -> str:
-    calls = [entry for entry in entries if isinstance(entry, ToolCallEntry)]
+    calls = _calls(entries)
     if calls:
         return calls[0].name or "tool"
     kinds = {entry.kind for entry in entries}
@@ -145,10 +198,11 @@ def _label(entries: Sequence[Entry]) -> str:
 
 
 def _token_lanes(run: Run, step: Step, entries: list[Entry], start: int, step_end: int, end: int) -> list[Lane]:
-    calls = [entry for entry in entries if isinstance(entry, ToolCallEntry)]
-    blocks = [entry for entry in entries if entry.kind in BLOCKS and not entry.extra.get("unseen")]
+    calls, blocks = _calls(entries), _blocks(entries)
     blocks.sort(key=lambda entry: entry.first_at or 0)
     reply_end = max((entry.last_at or 0 for entry in blocks), default=start)
+    if any(arriving(run, call) for call in calls):
+        reply_end = max(reply_end, end)
     firsts = [entry.first_at or 0 for entry in blocks] + [reply_end]
     # without a block no model was waited for: the request answered an approval, and its tool ran
     wait = [Phase("wait", start, firsts[0], "client")] if blocks else []
@@ -163,21 +217,62 @@ def _token_lanes(run: Run, step: Step, entries: list[Entry], start: int, step_en
     return _close(lanes, step_end)
 
 
+def _blocks(entries: Sequence[Entry]) -> list[Entry]:
+    """What the model said, as it was streamed: not what was fetched, nor calls that only their return told of."""
+    return [
+        entry
+        for entry in entries
+        if entry.kind in BLOCKS and entry.first_at is not None and not entry.extra.get("unseen")
+    ]
+
+
 def _after_call(
     run: Run, call: ToolCallEntry, calls: list[ToolCallEntry], since: int, reply_end: int, end: int
 ) -> list[Phase]:
-    """What came after a call's arguments: the rest of the reply, then the tool, or a person's answer."""
+    """What came after a call's arguments: the rest of the reply, a person's answers, then the tool."""
     begin = max(since, reply_end)
-    queue = Phase("queue", since, begin)
+    phases = [Phase("queue", since, begin)]
+    if _waits(call):
+        return [*phases, Phase("pending", begin, end, "client")]
+    if call.answered_at is not None:
+        phases.append(Phase("pending", begin, call.answered_at, "client"))
+        begin = max(begin, call.answered_at)
+    if call.approval == "denied":
+        return phases
+    start = _start(run, call, calls, begin)
+    if start is None:
+        going = run.status in ("running", "requires_approval")
+        return [*phases, Phase("queue", begin, end)] if going else phases
+    # the answers of one reply are sent together, and functions of this kernel run one after the other
+    phases.append(Phase("queue", begin, start))
     if call.has_returned:
-        return [queue, *_tool(call, begin, call.returned_at or begin)]
-    if call.approval == "pending":
-        return [queue, Phase("pending", begin, end, "client")]
-    if any(other.approval == "pending" for other in calls):
-        return [queue, Phase("queue", begin, end)]
-    if run.status == "running":
-        return [queue, Phase("tool", begin, end, "client")]
-    return [queue]
+        return phases + _tool(call, start, call.returned_at or start)
+    return [*phases, Phase("tool", start, end, "client")]
+
+
+def _waits(call: ToolCallEntry) -> bool:
+    return call.approval == "pending" and not call.has_returned
+
+
+def _start(run: Run, call: ToolCallEntry, calls: list[ToolCallEntry], begin: int) -> int | None:
+    """When a call's tool could begin, None if it has not."""
+    asked = [other for other in calls if other.approval is not None]
+    at = call.started_at
+    if asked and call.approval is None:
+        # it needs no approval, but its server goes on when the others are answered, and functions of this kernel done
+        gates = [
+            at
+            for other in asked
+            for at in (other.answered_at, other.started_at, other.returned_at if other.here else None)
+        ]
+        at = max((gate for gate in gates if gate is not None), default=None)
+    if call.has_returned:
+        return begin if at is None else max(begin, min(at, call.returned_at or at))
+    if call.here and at is not None and run.status in ("running", "requires_approval"):
+        return max(begin, at)
+    if run.status != "running" or any(map(_waits, asked)):
+        return None
+    return max(begin, at or 0)
 
 
 def _tool(call: ToolCallEntry, begin: int, until: int) -> list[Phase]:
@@ -211,18 +306,25 @@ def _close(lanes: list[Lane], step_end: int) -> list[Lane]:
 
 
 def _step_lanes(run: Run, step: Step, entries: list[Entry], start: int, step_end: int, end: int) -> list[Lane]:
-    calls = [entry for entry in entries if isinstance(entry, ToolCallEntry)]
-    arrived = step.last_at or start
-    lane = Lane(step.index, _label(entries), start, step_end, _by_server(step, calls, start, arrived))
-    pending = [call for call in calls if call.approval == "pending" and not call.has_returned]
-    if not pending:
-        if len(calls) > 1:
-            lane.label += f" +{len(calls) - 1}"
-        return _close([lane], step_end)
-    lane.entry = calls[0].index
-    lanes = [lane] + [Lane(step.index, call.name or "tool", arrived, end, [], False, call.index) for call in calls[1:]]
-    for call, its in zip(calls, lanes, strict=True):
-        its.phases.append(Phase("pending", arrived, end, "client") if call in pending else Phase("queue", arrived, end))
+    calls = _calls(entries)
+    if any(_waits(call) or call.answered_at is not None or call.started_at is not None for call in calls):
+        return _asked_lanes(run, step, entries, start, step_end, end)
+    lane = Lane(step.index, _label(entries), start, step_end, _by_server(step, calls, start, step.last_at or start))
+    if len(calls) > 1:
+        lane.label += f" +{len(calls) - 1}"
+    return _close([lane], step_end)
+
+
+def _asked_lanes(run: Run, step: Step, entries: list[Entry], start: int, step_end: int, end: int) -> list[Lane]:
+    """The step came whole up to a person's answer; then each call has a lane of its own."""
+    calls = _calls(entries)
+    arrived = max((entry.last_at or start for entry in _blocks(entries)), default=start)
+    head = Lane(
+        step.index, _label(entries), start, step_end, _by_server(step, [], start, arrived), entry=calls[0].index
+    )
+    lanes = [head] + [Lane(step.index, call.name or "tool", arrived, end, [], False, call.index) for call in calls[1:]]
+    for call, lane in zip(calls, lanes, strict=True):
+        lane.phases += _after_call(run, call, calls, arrived, arrived, end)
     return _close(lanes, step_end)
 
 

@@ -9,6 +9,7 @@ import pydantic_core
 
 from letta_nb import errors
 from letta_nb.addresses import shown
+from letta_nb.cleaning import clean
 
 _BY_STATUS: dict[int, type[errors.HTTPError]] = {
     400: errors.BadRequest,
@@ -50,6 +51,8 @@ def refusal(response: httpx.Response) -> errors.LettaNbError:
         return errors.PendingApproval(text, status_code=status, message=words, body=body)
     kind = _BY_STATUS.get(status, errors.ServerError if status >= 500 else errors.BadRequest)
     text = f"HTTP {status} from {where}: {words}"
+    if "retry-after" in response.headers:
+        text += f"\nIt asks to wait: Retry-After: {_one_line(response.headers['retry-after'])} (s, or a date)."
     if status in _NEXT_MOVE:
         text += f"\n{_NEXT_MOVE[status]}"
     return kind(text, status_code=status, message=words, body=body)
@@ -88,7 +91,7 @@ def _validation_words(item: Any) -> str:
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(text.split())
+    line = " ".join(clean(text).split())
     return line if len(line) <= 600 else line[:600] + " …"
 
 
@@ -108,6 +111,10 @@ def unreachable(url: httpx.URL, problem: Exception) -> errors.LettaNbError:
             f"No server answered at {shown(url)} ({problem}). Is it running? letta_nb.connect(url) names another; "
             "without a server, letta_nb.connect() starts the embedded one."
         )
+    if isinstance(problem, httpx.TimeoutException):
+        return errors.ConnectionFailed(
+            f"{shown(url)} did not answer in time. The request may have reached it; it was not sent again."
+        )
     return errors.ConnectionFailed(
         f"{shown(url)} closed the connection before it answered ({_reason(problem)}). "
         "The request may have reached it; it was not sent again."
@@ -118,3 +125,14 @@ def _reason(problem: Exception) -> str:
     # h11's own complaints quote headers, and headers hold keys
     quotes = isinstance(problem, httpx.LocalProtocolError)
     return type(problem).__name__ if quotes else str(problem) or type(problem).__name__
+
+
+# Bytes of an answer that is no event stream which are read: enough for any refusal, and an end of what has none.
+READ_MAX = 1 << 20
+
+
+def read_so_far(response: httpx.Response, body: bytes) -> httpx.Response:
+    """The response with as much of its (unpacked) body as was read."""
+    left_out = ("content-encoding", "content-length", "transfer-encoding")
+    headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in left_out]
+    return httpx.Response(response.status_code, headers=headers, content=body, request=response.request)

@@ -117,7 +117,7 @@ def _transcript(run: Run, width: int, plain: bool, lines: int | None) -> Iterato
         yield Line("")
         first, time = ("", "") if step is None else (str(step + 1), times.get(step, ""))
         for entry in entries:
-            for row in _rows(entry, lines):
+            for row in _rows(run, entry, lines, plain):
                 style = row.style or ("bold" if entry is answer else "")
                 text = _hang(f"{first:<4}{row.word:<8}", row.text, width - (_TIME if time else 0), _HANG)
                 if time:
@@ -131,7 +131,7 @@ def _transcript(run: Run, width: int, plain: bool, lines: int | None) -> Iterato
 
 def _head(run: Run, width: int, plain: bool) -> Iterator[Line]:
     agent = run.agent_name or ("" if plain else run.agent_id or "")
-    failed = sum(call.status == "error" for call in run.tool_calls)
+    failed = sum(map(words.failed, run.tool_calls))
     facts = ["letta", words.STATUS[run.status].lower()]
     facts += [f"{figures.plural(failed, 'tool')} failed"] * bool(failed) + [agent, run.model or ""]
     bad = run.status in ("failed", "interrupted")
@@ -142,10 +142,17 @@ def _head(run: Run, width: int, plain: bool) -> Iterator[Line]:
         told = "  ".join([*time, figures.plural(len(run.steps), "step"), *words.tokens(run)])
         yield from (Line(line) for line in _hang("", told, width, 0))
     verdict = words.verdict(run, plain=plain)
+    asides = [] if plain else [part for part in (words.connection(run), run.note) if part]
+    said: list[tuple[str, str]] = []
     if verdict is not None:
+        said = [(f"{verdict.sentence} {verdict.more}".rstrip(), ""), (verdict.words, "dim")]
+        # on a line of its own: it is there to be copied
+        said.append((verdict.way.replace("`", ""), ""))
+    said += [(part, "dim") for part in asides]
+    if said:
         yield Line("")
-        for part, style in ((f"{verdict.sentence} {verdict.more}".rstrip(), ""), (verdict.words, "dim")):
-            yield from (Line(line, style) for line in (_hang("    ", words.clean(part), width, 4) if part else []))
+    for part, style in said:
+        yield from (Line(line, style) for line in (_hang("    ", words.clean(part), width, 4) if part else []))
 
 
 class _Row(NamedTuple):
@@ -154,9 +161,9 @@ class _Row(NamedTuple):
     style: str = ""
 
 
-def _rows(entry: Entry, lines: int | None) -> Iterator[_Row]:
+def _rows(run: Run, entry: Entry, lines: int | None, plain: bool) -> Iterator[_Row]:
     if isinstance(entry, ToolCallEntry):
-        yield from _call_rows(entry, lines)
+        yield from _call_rows(run, entry, lines, plain)
     elif entry.kind == "reasoning" or entry.kind == "hidden_reasoning":
         text = entry.text if entry.kind == "reasoning" else "Reasoning hidden by the provider"
         yield _Row("think", _shown(text, f"run.entries[{entry.index}].text", lines), "dim")
@@ -170,20 +177,19 @@ def _rows(entry: Entry, lines: int | None) -> Iterator[_Row]:
         yield _Row(word, _shown(entry.text, f"run.entries[{entry.index}].text", lines) + " …" * entry.cut)
 
 
-def _call_rows(call: ToolCallEntry, lines: int | None) -> Iterator[_Row]:
+def _call_rows(run: Run, call: ToolCallEntry, lines: int | None, plain: bool) -> Iterator[_Row]:
     here = f"run.entries[{call.index}]"
     arguments = words.one_line(call.arguments) if words.is_json(call.arguments) else call.arguments
     name = words.clean(call.name or "tool")
     yield _Row("call", f"{name} {_shown(arguments, here + '.arguments', lines)}".rstrip())
-    if call.cut:
+    notes = ", ".join(words.notes(run, call, plain=plain))
+    if notes:
+        yield _Row("", words.clean(notes), "bold" if call.approval == "pending" else "dim")
+    if call.cut and call.approval != "denied":
         yield _Row("", words.CUT_TEXT if words.is_json(call.arguments) else words.CUT_JSON, "dim")
-    if call.approval == "pending":
-        yield _Row("", "needs your approval", "bold")
-    elif call.approval == "denied":
-        yield _Row("", "denied", "dim")
     if not call.has_returned:
         return
-    if call.status == "error":
+    if words.failed(call):
         yield _Row("error", words.clean(words.error_line(call)), "bold red")
     else:
         yield _Row("return", _shown(call.result or "", here + ".result", lines))

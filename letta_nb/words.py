@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from letta_nb import figures, phases
-from letta_nb.entries import Entry, Status, ToolCallEntry
+from letta_nb.cleaning import clean as clean
+from letta_nb.entries import Cancel, Entry, Status, ToolCallEntry
 from letta_nb.run import Run
 
 STATUS: dict[Status, str] = {
@@ -36,27 +37,16 @@ STEP_WHOLE = "This server sent the step whole: no token times"
 CUT_TEXT = "Cut off here."
 CUT_JSON = "Cut off here. The text above is as received and is not complete JSON."
 
-# C0 but tab and newline as control pictures; C1, overrides of writing direction and lone surrogates cannot be shown
-_SHOWN = {
-    **{code: 0x2400 + code for code in range(32) if code not in (9, 10)},
-    0x7F: 0x2421,
-    **dict.fromkeys([*range(0x80, 0xA0), 0x202D, 0x202E, *range(0xD800, 0xE000)], 0xFFFD),
-}
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff]")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
 _WRAPPER = re.compile(r"Error executing function [^\s:]+: ")
 _TRACEBACK = "Traceback (most recent call last)"
+_PLAIN_ID = re.compile(r"[\w-]+")
 _ONE_LINE = 72
+# characters of a server's words that still stand within a sentence
+_SHORT = 80
 # ns: what would read "0.0 ms" is left out
 _SHORTEST = 50_000
 _JSON_MAX = 200_000
-
-
-def clean(text: str) -> str:
-    """`text` without what a terminal would obey or a file could not hold; such characters are shown, not dropped."""
-    if not _UNSAFE.search(text):
-        return text
-    return text.replace("\r\n", "\n").replace("\r", "\n").translate(_SHOWN)
 
 
 class Capped(NamedTuple):
@@ -140,38 +130,93 @@ def traceback_of(call: ToolCallEntry) -> tuple[str, str]:
 
 
 class Verdict(NamedTuple):
-    """How a run ended, where there is something to say: one sentence, one more, and the server's own words."""
+    """How a run stands, where there is something to say: one sentence, one more, and the server's own words.
+
+    `way`: what the reader can do, with what they would type between backticks.
+    """
 
     sentence: str
     more: str = ""
     words: str = ""
+    way: str = ""
 
 
 def verdict(run: Run, *, plain: bool = False) -> Verdict | None:
-    """None for a run that went well or goes on. `plain`: without times."""
+    """None for a run that went well or goes on. `plain`: without times and ids."""
     after = "" if plain or run.ended_at is None else f" after {figures.time(run.ended_at)}"
     error = run.error
     words = "" if error is None else error.detail or error.message
-    if run.status == "interrupted":
-        local = error is None or error.type in ("stream_ended", "connection_closed")
-        sentence = f"The connection closed{after}, before the run ended."
-        return Verdict(sentence, "The agent may still be running on the server.", "" if local else words)
-    if run.status == "cancelled":
-        return Verdict(f"You stopped the run{after}.")
+    if run.status == "failed" and error is not None and error.type == "pending_approval":
+        return Verdict(error.message, words=error.detail or "")
     if run.status == "failed":
         step = len(run.steps) + phases.settled(run)
         reason = run.stop_reason or (error.type if error else "error")
         more = "What arrived is kept below." if run.steps else ""
         return Verdict(f"The run failed in step {step}: {reason}.", more, words)
     if run.status == "requires_approval":
-        waiting = sum(call.approval == "pending" for call in run.tool_calls)
-        return Verdict(f"{figures.plural(waiting, 'call')} {'waits' if waiting == 1 else 'wait'} for your answer.")
+        return _asks(run)
+    refused = None if run.cancellation is None else _not_stopped(run.cancellation)
+    if refused is not None:
+        return refused
+    if run.status == "interrupted":
+        local = error is None or error.type in ("stream_ended", "connection_closed")
+        sentence = f"The connection closed{after}, before the run ended."
+        known = not plain and run.run_id is not None and _PLAIN_ID.fullmatch(run.run_id)
+        way = f'`letta_nb.attach("{run.run_id}")` looks again.' if known else ""
+        return Verdict(sentence, "The agent may still be running on the server.", "" if local else words, way)
+    if run.status == "cancelled":
+        return Verdict(f"You stopped the run{after}.")
     if run.stop_reason == "max_steps":
         limit = (run.request or {}).get("max_steps")
         return Verdict(f"Ended at the step limit{f' ({limit})' if limit else ''}.")
     if run.status == "completed" and not run.steps:
         return Verdict("The model ended its turn without a word.")
     return None
+
+
+def _asks(run: Run) -> Verdict:
+    waiting = len(run.pending)
+    if not waiting:
+        return Verdict("The run stopped for an approval.")
+    way = f'Answer {"it" if waiting == 1 else "them"} from Python: `run.approve()` or `run.deny("why")`.'
+    return Verdict(f"{figures.plural(waiting, 'call')} {'waits' if waiting == 1 else 'wait'} for your answer.", way=way)
+
+
+def _not_stopped(cancel: Cancel) -> Verdict | None:
+    """A person pressed Stop, and the server did not stop the run: what it said."""
+    there = "The agent may still be running there."
+    if cancel.outcome == "unsupported":
+        return Verdict("This server cannot stop a run; only the connection was closed.", there)
+    if cancel.outcome == "unheard":
+        return Verdict("The server did not answer Stop within 2 s; only the connection was closed.", there)
+    if cancel.outcome == "nothing":
+        return _quoting("The server had nothing to stop", cancel.words)
+    if cancel.outcome == "refused":
+        return _quoting("The server refused to stop the run", cancel.words, there)
+    return None
+
+
+def _quoting(sentence: str, said: str | None, more: str = "") -> Verdict:
+    """The server's words within the sentence if they are short, else under it."""
+    said = (said or "").strip()
+    if len(said) > _SHORT or "\n" in said:
+        return Verdict(f"{sentence}.", more, said)
+    return Verdict(f"{sentence}: {said.rstrip('.')}." if said else f"{sentence}.", more)
+
+
+def connection(run: Run) -> str:
+    """That the connection was lost, and what came of it; "" if it never was."""
+    resumed = [leg for leg in run.legs if leg.kind == "resume" and leg.lost_at is not None]
+    times = len(resumed) + (run.lost_at is not None)
+    if not times:
+        return ""
+    lost = resumed[-1].lost_at if run.lost_at is None else run.lost_at
+    often = f" {times} times, last" if times > 1 else ""
+    sentence = f"The connection was lost{often} after {figures.time(lost or 0)}"
+    if run.lost_at is None:
+        back = (resumed[-1].at or 0) - (lost or 0)
+        return f"{sentence} and taken up again {figures.time(max(back, 0))} later; nothing is missing."
+    return f"{sentence}. Trying again." if run.status == "running" else f"{sentence} and could not be taken up again."
 
 
 def tokens(run: Run) -> list[str]:
@@ -198,8 +243,47 @@ def totals(waterfall: phases.Waterfall, least: float = 0.0) -> str:
             continue
         bound = kind in waterfall.at_most
         share = "" if parts or bound or not waterfall.end else f" ({ns * 100 / waterfall.end:.0f}%)"
-        parts.append(f"{PHASES[kind]} {'≤ ' * bound}{figures.time(ns)}{share}")
+        figure = figures.patience(ns) if kind == "pending" else figures.time(ns)
+        parts.append(f"{PHASES[kind]} {'≤ ' * bound}{figure}{share}")
     return ", ".join(parts)
+
+
+def failed(call: ToolCallEntry) -> bool:
+    """What a person denied did not fail."""
+    return call.status == "error" and call.approval != "denied"
+
+
+def fate(run: Run, call: ToolCallEntry, *, plain: bool = False) -> str:
+    """`needs your approval`, `approved after 0:42`, `denied: too risky`; "" for a call that nobody was asked about."""
+    if call.approval is None:
+        return ""
+    if call.approval == "pending":
+        return "wants to run in this kernel" if call.here else "needs your approval"
+    others = [other for other in run.pending if other.step_index == call.step_index]
+    if others and not call.has_returned:
+        which = "call is" if len(others) == 1 else f"{len(others)} calls are"
+        return f"{call.approval}; goes on when the other {which} answered"
+    if call.approval == "denied":
+        return f"denied: {' '.join(call.reason.split())}" if call.reason else "denied"
+    if call.answered_at is not None and call.last_at is not None and not plain:
+        return f"approved after {figures.patience(call.answered_at - call.last_at)}"
+    # a function of this kernel that needs no approval
+    return "" if call.here and call.answered_at is None else "approved"
+
+
+def notes(run: Run, call: ToolCallEntry, *, plain: bool = False) -> list[str]:
+    """What is known of a call beside its arguments and its return; `plain`: without times, and whatever else varies."""
+    here = call.here and call.approval != "pending"
+    fetched = call.return_source == "server" and not plain
+    return [
+        note
+        for note in (
+            fate(run, call, plain=plain),
+            "in this kernel" if here else "",
+            "fetched after the run" if fetched else "",
+        )
+        if note
+    ]
 
 
 def took(call: ToolCallEntry) -> str:

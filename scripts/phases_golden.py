@@ -9,29 +9,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from js_fixtures import MODERN, RECORDINGS, SEED, cut, server_rows
+from js_fixtures import NOW, RECORDINGS, runs
 
-from letta_nb import phases, record
+from letta_nb import phases
 from letta_nb.run import Run
 
 GOLDEN = RECORDINGS / "phases.json"
 
 
-def runs() -> dict[str, Run]:
-    """The runs of js/fixtures, by name."""
-    found = {name: record.load_one(RECORDINGS / f"0.16.8/v1_{name}.sse") for name in MODERN}
-    found |= {f"seed_{name}": record.load_one(RECORDINGS / f"0.7.16/{name}.sse") for name in SEED}
-    for name in ("multi2", "parallel2"):
-        run = record.load_one(RECORDINGS / f"0.16.8/v1_{name}_tok.sse")
-        run.join_server_steps(server_rows(f"v1_{name}"))
-        found[f"{name}_tok_server"] = run
-    found["interrupted"] = cut(found["multi_tok"], 9.514)
-    return found
-
-
-def golden(run: Run) -> dict[str, Any]:
+def golden(run: Run, now: int | None = None) -> dict[str, Any]:
     """One run's waterfall in JSON's words."""
-    fall = phases.waterfall(run)
+    fall = phases.waterfall(run, now)
     return {
         "end": _ms(fall.end),
         "lanes": [
@@ -61,7 +49,7 @@ def _ms(ns: int) -> float:
 
 
 def main() -> None:
-    rows = [f"{json.dumps(name)}: {json.dumps(golden(run))}" for name, run in sorted(runs().items())]
+    rows = [f"{json.dumps(name)}: {json.dumps(golden(run, NOW.get(name)))}" for name, run in sorted(runs().items())]
     GOLDEN.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
 
 

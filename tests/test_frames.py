@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from recordings import ALL_STREAMS, EXPECTED, FIXTURES, Expected
-from test_phases import RUNS, golden, load
+from test_phases import RUNS, fixtures, load
 from test_run import streams
 
 from letta_nb import frames, record
@@ -175,7 +175,7 @@ def test_pandas_is_not_imported_before_it_is_used() -> None:
 @pytest.mark.parametrize("name", ["multi2", "parallel2"])
 def test_tokens_of_steps_are_the_servers(name: str) -> None:
     run = with_server(name)
-    rows: dict[str, Any] = {row["id"]: row for row in golden.server_rows(f"v1_{name}")}
+    rows: dict[str, Any] = {row["id"]: row for row in fixtures.server_rows(f"v1_{name}")}
     steps = run.steps_df()
     assert set(steps["step_id"]) == set(rows)
     for step in steps.to_dict("records"):

@@ -28,7 +28,7 @@ def _script(name: str) -> ModuleType:
     return module
 
 
-_script("js_fixtures")
+fixtures = _script("js_fixtures")
 golden = _script("phases_golden")
 GOLDEN = json.loads((FIXTURES / "phases.json").read_text())
 RUNS: dict[str, Run] = golden.runs()
@@ -44,7 +44,7 @@ def kinds(lane: phases.Lane) -> list[str]:
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
 def test_the_golden_file_is_what_we_compute(name: str) -> None:
-    assert golden.golden(RUNS[name]) == GOLDEN[name]
+    assert golden.golden(RUNS[name], golden.NOW.get(name)) == GOLDEN[name]
 
 
 def test_the_golden_file_has_every_run_of_the_page_tests() -> None:
@@ -130,3 +130,99 @@ def test_no_times_no_lanes(tmp_path: Path) -> None:
     copy = tmp_path / "bare.sse"
     copy.write_bytes((FIXTURES / "0.16.8/v1_multi_tok.sse").read_bytes())
     assert phases.waterfall(record.load_one(copy)) == phases.Waterfall()
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_person_is_waited_for_until_the_answer_and_the_tool_follows() -> None:
+    first, second = phases.waterfall(RUNS["answered_tok"]).lanes
+    assert kinds(first) == ["wait", "reasoning", "arguments", "pending", "queue", "tool"]
+    pending, tool = first.phases[3], first.phases[5]
+    assert (pending.end, tool.start, tool.at_most) == (42_400_000_000, 42_402_000_000, True)
+    # the step ends with its tool, and the next one waits from there
+    assert second.start == tool.end == first.end
+
+
+def test_who_needs_no_approval_waits_for_the_others() -> None:
+    weather, danger, _ = phases.waterfall(RUNS["answered_parallel_step"]).lanes
+    assert kinds(weather) == ["wait", "queue", "unattributed"]
+    assert kinds(danger) == ["pending", "queue", "unattributed"]
+    assert weather.phases[1].end == danger.phases[1].end == 21_002_000_000
+
+
+def test_a_denied_call_has_no_tool_time() -> None:
+    run = RUNS["denied_step"]
+    assert run.tool_calls[0].status == "error"
+    assert not {"tool", "failed"} & set(phases.waterfall(run).totals)
+
+
+def test_functions_of_this_kernel_run_one_after_the_other_and_then_the_server_goes_on() -> None:
+    weather, one, two, _ = phases.waterfall(RUNS["functions_step"]).lanes
+    assert [phase.end - phase.start for lane in (one, two) for phase in lane.phases if phase.kind == "tool"] == [
+        750_000_000
+    ] * 2
+    assert two.phases[-1].start == one.end
+    assert (kinds(weather)[-2:], weather.phases[-1].start) == (["queue", "unattributed"], two.end)
+
+
+def test_time_goes_on_while_a_person_is_waited_for() -> None:
+    run = RUNS["asks_three"]
+    for now in (None, 42_000_000_000):
+        fall = phases.waterfall(run, now)
+        asked = [lane.phases[-1] for lane in fall.lanes if lane.phases[-1].kind == "pending"]
+        assert len(asked) == 3
+        assert {phase.end for phase in asked} == {fall.end} == {now or run.ended_at}
+    # a saved run knows of answers that were not sent yet
+    half = phases.waterfall(RUNS["half_answered"])
+    assert half.end == 31_000_000_000
+    assert [kinds(lane)[-1] for lane in half.lanes] == ["queue", "queue", "pending", "pending"]
+
+
+def test_a_run_that_goes_on_after_a_denial_waits_for_the_model() -> None:
+    whole = RUNS["denied_step"]
+    run = whole.blank(record=True)
+    for item in list(whole.history())[:-7]:
+        run.take(item)
+    assert (run.status, run.tool_calls[0].approval) == ("running", "denied")
+    *_, last = phases.waterfall(run, 9_000_000_000).lanes
+    assert (last.step, kinds(last), last.end) == (1, ["wait"], 9_000_000_000)
+
+
+def test_the_reports_of_an_earlier_leg_do_not_end_a_later_one() -> None:
+    run = RUNS["asks_three"].blank(record=True)
+    for item in RUNS["asks_three"].history():
+        run.take(item)
+    run.end(700_000_000)
+    for call in run.pending:
+        call.approval, call.answered_at, call.started_at = "approved", 5_000_000_000, 5_000_000_000
+    run.begin("answer", None, 5_000_000_000)
+    run.end(8_000_000_000)
+    assert phases.stopped_at(run) == 8_000_000_000
+
+
+def test_arguments_that_stall_are_still_arriving() -> None:
+    run = RUNS["arriving"]
+    *_, last = phases.waterfall(run, 12_000_000_000).lanes
+    assert (kinds(last)[-1], last.end) == ("arguments", 12_000_000_000)
+    one, two, three = phases.waterfall(RUNS["held"], 3_000_000_000).lanes
+    assert [kinds(lane)[-1] for lane in (one, two, three)] == ["queue", "queue", "arguments"]
+
+
+def test_a_return_that_was_fetched_has_no_time() -> None:
+    whole = load("0.16.8/v1_multi_tok")
+    run = whole.blank(record=True)
+    for received in whole.log or ():
+        if received.at < 2_000_000_000:
+            run.receive(received)
+    call = run.tool_calls[0]
+    call.has_returned, call.return_source, call.result, call.status = True, "server", "4", "success"
+    run.end(3_000_000_000, cancelled=True)
+    (lane,) = phases.waterfall(run).lanes
+    assert kinds(lane) == ["wait", "reasoning", "arguments", "unattributed"]
+
+
+def test_a_resumed_run_is_not_marked_as_cut() -> None:
+    fall = phases.waterfall(RUNS["resumed"])
+    assert not any(lane.cut for lane in fall.lanes)
+    assert len(fall.lanes) == 4

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from recordings import ALL_STREAMS, EXPECTED, FIXTURES, Expected
 from test_phases import RUNS, load
 
-from letta_nb import figures, phases, record, text, words
-from letta_nb.entries import ToolCallEntry
+from letta_nb import bare, figures, phases, record, text, words
+from letta_nb.entries import Cancel, CancelOutcome, RunError, ToolCallEntry
 from letta_nb.run import Run
 
 MULTI = """\
@@ -53,6 +53,7 @@ letta  interrupted  letta_v1_agent
 
     The connection closed after 9.51 s, before the run ended. The agent may
     still be running on the server.
+    letta_nb.attach("run-64fdac10-f3cd-4681-9f9b-512d9a783eec") looks again.
 
 1   get_weather  ··━━━━━━━━━━━━━━━━━━━━━━━━━━                             4.96 s
 2   roll_die                                ·━━━━━━━━━━━━━━━━━━━━━━━━━    4.41 s
@@ -92,6 +93,7 @@ APPROVAL_PLAIN = """\
 letta  waiting for approval  appr1
 
     1 call waits for your answer.
+    Answer it from Python: run.approve() or run.deny("why").
 
     you     SCN:approve2 please
 
@@ -227,6 +229,175 @@ def test_many_lanes_are_shortened() -> None:
     fall = phases.waterfall(run)
     lines = text._lanes(phases.Waterfall(fall.end, fall.lanes * 2), None, 80)  # pyright: ignore[reportPrivateUsage]
     assert (len(lines), lines[20]) == (41, "    … 42 lanes more")
+
+
+# -- answers, Stop and the connection ----------------------------------------------------------------------------------
+
+ANSWERED = """\
+letta  completed  appr3
+46.6 s  2 steps  2,286 in (256 cached)  20 out (8 reasoning)
+
+1   danger       ················································━━━━━    46.4 s
+2   answer                                                           ╌    192 ms
+
+    waiting for you 0:42 (90%), tools ≤ 4.04 s, unattributed 93 ms
+
+    you     SCN:approve please
+
+1   think   Dangerous; needs approval.                                    46.4 s
+    call    danger {"target": "/tmp/x"}
+            approved after 0:42
+    return  destroyed /tmp/x
+
+2   think   Handled.                                                      192 ms
+    answer  Approval flow finished.
+
+end_turn"""
+
+
+def test_an_answered_run() -> None:
+    run = RUNS["answered_tok"]
+    assert text.transcript(run) == ANSWERED
+    plain = text.transcript(run, plain=True)
+    assert "            approved\n" in plain
+    assert "0:42" not in plain
+
+
+def test_what_a_person_said_to_calls() -> None:
+    denied = text.transcript(RUNS["denied_step"], plain=True)
+    assert "            denied: too risky\n    return  Error: request to call tool denied." in denied
+    assert "failed" not in denied
+    assert "approved after 0:03, in this kernel" in text.transcript(RUNS["function_tok"])
+    half = RUNS["half_answered"]
+    shown = text.transcript(half, plain=True)
+    for line in (
+        "approved; goes on when the other call is answered",
+        "denied; goes on when the other call is answered",
+    ):
+        assert f"            {line}\n" in shown
+    assert '1 call waits for your answer.\n    Answer it from Python: run.approve() or run.deny("why").\n' in shown
+    three = text.transcript(RUNS["asks_three"], plain=True)
+    assert '3 calls wait for your answer.\n    Answer them from Python: run.approve() or run.deny("why").\n' in three
+    assert three.count("            needs your approval\n") == 3
+
+
+def test_answers_in_html() -> None:
+    shown = bare.html(RUNS["asks_three"])
+    ways = "<code>run.approve()</code> or <code>run.deny(&quot;why&quot;)</code>"
+    assert f"3 calls wait for your answer. Answer them from Python: {ways}." in shown
+    assert "approved after 0:42" in bare.html(RUNS["answered_tok"])
+    denied = bare.html(RUNS["denied_step"])
+    assert "denied: too risky" in denied
+    assert "<details open" not in denied
+    assert "failed" not in denied
+
+
+def test_a_function_of_this_kernel_and_a_fetched_return_are_named() -> None:
+    run = Run()
+    call = ToolCallEntry(index=0, kind="tool_call", message_type="", approval="pending", here=True)
+    assert words.notes(run, call) == ["wants to run in this kernel"]
+    call = ToolCallEntry(index=0, kind="tool_call", message_type="", approval="approved", here=True)
+    assert words.notes(run, call) == ["in this kernel"]
+    call = ToolCallEntry(index=0, kind="tool_call", message_type="", return_source="server")
+    assert words.notes(run, call) == ["fetched after the run"]
+    assert words.notes(run, call, plain=True) == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said", "shown"),
+    [
+        ("cancelled", None, "You stopped the run after 3.07 s."),
+        ("nothing", "No active runs.", "The server had nothing to stop: No active runs."),
+        ("nothing", None, "The server had nothing to stop."),
+        (
+            "unsupported",
+            None,
+            "This server cannot stop a run; only the connection was closed. The agent may still be running there.",
+        ),
+        (
+            "refused",
+            "Run is locked",
+            "The server refused to stop the run: Run is locked. The agent may still be running there.",
+        ),
+        (
+            "unheard",
+            None,
+            "The server did not answer Stop within 2 s; only the connection was closed. The agent may still be running "
+            "there.",
+        ),
+    ],
+)
+def test_what_became_of_stop(outcome: CancelOutcome, said: str | None, shown: str) -> None:
+    run = Run()
+    run.cancel_told(Cancel(asked_at=1, outcome=outcome, words=said), 1)
+    run.end(3_070_000_000, cancelled=True)
+    verdict = words.verdict(run)
+    assert verdict is not None
+    assert f"{verdict.sentence} {verdict.more}".strip() == shown
+
+
+def test_long_words_of_a_server_stand_under_the_sentence() -> None:
+    run = Run()
+    run.cancel_told(Cancel(asked_at=1, outcome="refused", words="word " * 40), 1)
+    run.end(3_070_000_000, cancelled=True)
+    assert words.verdict(run) == (
+        "The server refused to stop the run.",
+        "The agent may still be running there.",
+        ("word " * 40).strip(),
+        "",
+    )
+
+
+def test_a_lost_connection_is_told_and_not_in_plain_text() -> None:
+    run = RUNS["resumed"]
+    told = "The connection was lost after 3.20 s and taken up again 2.41 s later; nothing is missing."
+    assert words.connection(run) == told
+    assert told in " ".join(text.transcript(run).split())
+    assert told in bare.html(run)
+    assert "connection" not in text.transcript(run, plain=True)
+
+
+def test_a_connection_that_is_lost_again() -> None:
+    run = Run()
+    run.lose(3_200_000_000)
+    assert words.connection(run) == "The connection was lost after 3.20 s. Trying again."
+    run.begin("resume", None, 3_610_000_000, lost_at=3_200_000_000)
+    run.lose(9_200_000_000)
+    assert words.connection(run) == "The connection was lost 2 times, last after 9.20 s. Trying again."
+    run.end(10_000_000_000)
+    assert words.connection(run).endswith("last after 9.20 s and could not be taken up again.")
+
+
+def test_how_a_run_was_come_by_is_told_but_not_in_plain_text() -> None:
+    run = Run()
+    run.note = "The messages were fetched <instead>."
+    assert f"    {run.note}" in text.transcript(run)
+    assert "The messages were fetched &lt;instead&gt;." in bare.html(run)
+    assert "fetched" not in text.transcript(run, plain=True)
+
+
+def test_a_message_that_was_not_taken_is_told_in_the_kernels_words() -> None:
+    run = Run()
+    run.fail(1, RunError("pending_approval", "The agent still waits for an answer.", "Cannot send"))
+    assert words.verdict(run) == ("The agent still waits for an answer.", "", "Cannot send", "")
+
+
+def test_the_way_out_of_an_interrupted_run_names_it() -> None:
+    run = Run()
+    run.run_id = "run-1"
+    run.end(9_514_000_000)
+    verdict = words.verdict(run)
+    assert verdict is not None
+    assert verdict.way == '`letta_nb.attach("run-1")` looks again.'
+    assert "run-1" not in text.transcript(run, plain=True)
+    assert "<code>letta_nb.attach(&quot;run-1&quot;)</code> looks again." in bare.html(run)
+    run.run_id = 'x") and `y`'
+    assert "attach" not in text.transcript(run)
+
+
+@pytest.mark.parametrize(("ms", "shown"), [(0, "0.0 ms"), (812, "812 ms"), (42_400, "0:42"), (3_724_000, "1:02:04")])
+def test_patience(ms: int, shown: str) -> None:
+    assert figures.patience(ms * 1_000_000) == shown
 
 
 # -- figures and words -------------------------------------------------------------------------------------------------

@@ -35,6 +35,16 @@ const LIVE = [
   ["answer", "multi2_tok_server", 12178],
   ["parallel", "parallel2_tok", 6000],
   ["reasoning", "multi2_tok_server", 220],
+  ["stalled", "arriving", 12000],
+  ["asks-one", "answered_parallel_step", 20500],
+  ["asks-three", "asks_three", 42000],
+  ["asks-half", "half_answered", 50000],
+  ["asks-function", "function_tok", 2800],
+  ["goes-on", "answered_tok", 44000],
+  ["function-runs", "function_tok", 3500],
+  ["stopping", "cancel_slowtok", 1300],
+  ["lost", "resumed", 4000],
+  ["back", "resumed", 9000],
 ];
 
 function frozen(name) {
@@ -48,6 +58,15 @@ const section = (id, inner) => `<section id="${id}"><h2>${id}</h2><div class="ce
 const live = LIVE.map(([id]) => section(`live-${id}`, `<div class="live" data-name="${id}"></div>`));
 const states = Object.fromEntries(LIVE.map(([id, name, ms]) => [id, upTo(load(name), ms)]));
 for (const [id, state] of Object.entries(states)) state.changes[0].set.uid = `live-${id}`;
+// what only a live kernel tells
+const tell = (id, ...changes) => states[id].changes.push(...changes);
+const call = (id) => states[id].changes.find((change) => change.kind === "tool_call").entry;
+const fact = (id, at, set) => tell(id, { op: "entry", at, entry: call(id), set });
+const head = (id, at, set) => tell(id, { op: "run", at, set });
+fact("asks-function", 245, { here: true });
+fact("function-runs", 3020, { here: true, approval: "approved", answered: 3000, reason: null, started: 3020 });
+head("lost", 3200, { connection: { lost: 3200, back: null, times: 1 } });
+head("stopping", 1200, { cancel: { asked: 1200, outcome: "asked", words: null } });
 
 const html = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>letta_nb view</title><style>
 body{margin:0;padding:16px;font:13px/20px system-ui,sans-serif;background:#fff;color:#111}

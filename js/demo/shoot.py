@@ -6,7 +6,12 @@ import sys
 
 from playwright.sync_api import sync_playwright
 
-MODES = {"light": ("", 870), "dark": ("dark", 870), "narrow": ("narrow", 412)}
+MODES = {
+    "light": ("", 870),
+    "dark": ("dark", 870),
+    "narrow": ("narrow", 412),
+    "narrow-dark": ("narrow,dark", 412),
+}
 
 
 def main() -> None:

@@ -49,6 +49,30 @@ export interface ErrorInfo {
   detail: string | null;
 }
 
+/**
+ * What became of a person's Stop, asked at `asked` (ms).
+ *
+ * "asked": no answer yet. "cancelled": the server has stopped the run. "nothing": it had nothing to stop.
+ * "unsupported": it cannot stop runs, so only the connection was closed. "refused": it said no, in `words`.
+ * "unheard": no answer came.
+ */
+export interface CancelInfo {
+  asked: number | null;
+  outcome: "asked" | "cancelled" | "nothing" | "unsupported" | "refused" | "unheard";
+  words: string | null;
+}
+
+/**
+ * The stream's connection broke at `lost` (ms) and was taken up again at `back`, null as long as it is not.
+ *
+ * `times`: how often that happened so far; `lost` and `back` are of the last time.
+ */
+export interface ConnectionInfo {
+  lost: number | null;
+  back: number | null;
+  times: number;
+}
+
 /** Facts about the whole run; a later value replaces an earlier one. */
 export interface RunHead {
   uid?: string;
@@ -69,6 +93,12 @@ export interface RunHead {
   delivery?: "token" | "step" | null;
   events?: number;
   usage?: Usage | null;
+  /** how often a person's answer to approval requests continued the run */
+  answers?: number;
+  cancel?: CancelInfo | null;
+  connection?: ConnectionInfo | null;
+  /** one sentence for the reader about how this run was come by */
+  note?: string | null;
 }
 
 /** Facts about the run changed. */
@@ -127,12 +157,20 @@ export interface EntryFacts {
   name?: string | null;
   call_id?: string | null;
   approval?: "pending" | "approved" | "denied" | null;
+  /** when a person answered an approval request, and the reason given to the agent; when the tool could begin then */
+  answered?: number | null;
+  reason?: string | null;
+  started?: number | null;
+  /** the tool is a function of the notebook's own kernel */
+  here?: boolean;
   /** a tool call's return */
   returned?: number | null;
   result?: string;
   status?: string;
   stdout?: string[];
   stderr?: string[];
+  /** "server": the return was never streamed, but fetched after the run */
+  return_source?: "client" | "server" | null;
   /** how long the tool ran, ms, and who says so; null with a reason when nobody can */
   duration?: number | null;
   duration_source?: "client" | "server" | null;
@@ -181,4 +219,17 @@ export interface Resync {
   have: number;
 }
 
-export type ToKernel = Stop | Resync;
+/** A person's answer to one approval request; `reason` is sent to the agent. */
+export interface CallAnswer {
+  call_id: string;
+  approve: boolean;
+  reason: string | null;
+}
+
+/** Page to kernel: approve or deny calls. The run goes on when all its pending calls are answered. */
+export interface Answer {
+  type: "answer";
+  answers: CallAnswer[];
+}
+
+export type ToKernel = Stop | Resync | Answer;

@@ -84,12 +84,12 @@ const lane = (
   cut: false,
 });
 
-/** The run's lanes and totals; `now` is how far a running one has come. */
+/** The run's lanes and totals; `now` is how far one has come that goes on. */
 export function waterfall(store: Store, now: number | null = null): Waterfall {
   const lanes: Lane[] = [];
   if (store.head.timed === false) return { end: 0, lanes, totals: new Map(), atMost: new Set() };
   const stop = stoppedAt(store);
-  const end = store.head.ended ?? now ?? store.now ?? 0;
+  const end = endOf(store, now);
   spans(store, stop).forEach(([start, stepEnd], index) => {
     const step = store.steps[index] as Step;
     const draw = store.head.delivery === "step" ? stepLanes : tokenLanes;
@@ -105,23 +105,85 @@ function stoppedAt(store: Store): number | null {
   return ended === null ? null : (store.stopAt ?? store.usageAt ?? ended);
 }
 
-/** Start and end of each step: from the end of the step before to its own last event; the last one to `stop`. */
-function spans(store: Store, stop: number | null): [number, number][] {
-  const ends = store.steps.map((step) => step.lastAt ?? 0);
-  if (ends.length && stop !== null && !settled(store)) ends[ends.length - 1] = Math.max(ends.at(-1) ?? 0, stop);
-  return store.steps.map((step, n) => [Math.min(n ? (ends[n - 1] ?? 0) : 0, step.firstAt ?? 0), ends[n] ?? 0]);
+/** How far the run has come: to its end, or to now; a person who is waited for takes time after the end. */
+function endOf(store: Store, now: number | null): number {
+  const { ended, status } = store.head;
+  if (ended === null || ended === undefined) return now ?? store.now ?? 0;
+  if (status !== "requires_approval") return ended;
+  return Math.max(ended, now ?? 0, ...known(store.steps.flatMap(callsOf).flatMap(timesOf)));
 }
 
-const callsOf = (step: Step): Entry[] => step.entries.filter((entry) => entry.kind === "tool_call");
+const known = (times: readonly (number | null | undefined)[]): number[] =>
+  times.filter((at): at is number => typeof at === "number");
 
-/** No step is under way and another was awaited: the last one's calls have returned, or it came whole. */
+/** When a person answered a call; not known for one that waits again, because its answer could not be sent. */
+export const answeredAt = ({ facts }: Entry): number | null =>
+  facts.approval === "pending" ? null : (facts.answered ?? null);
+
+const timesOf = (call: Entry): (number | null | undefined)[] => [
+  answeredAt(call),
+  call.facts.started,
+  call.facts.returned,
+];
+
+/** Start and end of each step: from the end of the step before to its own last event; the last one to `stop`. */
+function spans(store: Store, stop: number | null): [number, number][] {
+  const made: [number, number][] = [];
+  let before = 0;
+  for (const step of store.steps) {
+    const start = Math.min(step.firstAt ?? before, before);
+    before = Math.max(lastOf(step), before);
+    made.push([start, before]);
+  }
+  const last = made.at(-1);
+  if (last && stop !== null && !settled(store)) last[1] = Math.max(last[1], stop);
+  return made;
+}
+
+/** When a step was over. After a person's answer it goes on, and then ends with what is known of its calls. */
+function lastOf(step: Step): number {
+  const calls = callsOf(step);
+  if (calls.every((call) => answeredAt(call) === null)) return step.lastAt ?? 0;
+  return Math.max(...known([...step.entries.map((entry) => entry.lastAt), ...calls.flatMap(timesOf)]));
+}
+
+export const callsOf = (step: Step): Entry[] => step.entries.filter((entry) => entry.kind === "tool_call");
+
+/** No step is under way and another was awaited: the last one's calls are over, or it came whole. */
 export function settled(store: Store): boolean {
   const { status, delivery } = store.head;
   const last = store.steps.at(-1);
   if (status === "completed" || status === "requires_approval") return !last;
-  if (!last || delivery === "step") return true;
-  const calls = callsOf(last);
-  return calls.length > 0 && calls.every((call) => call.returned);
+  const calls = last ? callsOf(last) : [];
+  if (!last || (delivery === "step" && calls.every((call) => !call.facts.approval))) return true;
+  return calls.length > 0 && calls.every(isOver);
+}
+
+/** Denied, or seen to return: when a return came that was fetched later, nobody knows. */
+const isOver = ({ facts, returned }: Entry): boolean =>
+  facts.approval === "denied" || (returned && facts.return_source !== "server");
+
+/** More of a call's arguments is awaited: nothing has come after them, and they are not complete. */
+export function arriving(store: Store, call: Entry): boolean {
+  if (!store.running || store.head.delivery === "step" || call.returned) return false;
+  return store.entries.at(-1) === call && !complete(call);
+}
+
+const isWhole = new WeakMap<Entry, { length: number; whole: boolean }>();
+
+/** Valid JSON, looked at again only where it ends as JSON does. */
+function complete(entry: Entry): boolean {
+  const before = isWhole.get(entry);
+  if (before?.length === entry.text.length) return before.whole;
+  let whole = false;
+  if (/[}\]]\s*$/.test(entry.text.slice(-40))) {
+    try {
+      JSON.parse(entry.text);
+      whole = true;
+    } catch {}
+  }
+  isWhole.set(entry, { length: entry.text.length, whole });
+  return whole;
 }
 
 /** The wait that nothing ended, and the mark of a run that broke. */
@@ -151,9 +213,9 @@ const unseen = (entry: Entry): boolean =>
 
 function tokenLanes(store: Store, step: Step, start: number, stepEnd: number, end: number): Lane[] {
   const calls = callsOf(step);
-  const blocks = step.entries.filter((entry) => BLOCKS[entry.kind] && !unseen(entry));
-  blocks.sort((a, b) => (a.firstAt ?? 0) - (b.firstAt ?? 0));
-  const replyEnd = blocks.length ? Math.max(...blocks.map((entry) => saidLast(entry))) : start;
+  const blocks = blocksOf(step).sort((a, b) => (a.firstAt ?? 0) - (b.firstAt ?? 0));
+  let replyEnd = blocks.length ? Math.max(...blocks.map(saidLast)) : start;
+  if (calls.some((call) => arriving(store, call))) replyEnd = Math.max(replyEnd, end);
   const firsts = [...blocks.map((entry) => entry.firstAt ?? 0), replyEnd];
   const wait = blocks.length ? [phase("wait", start, firsts[0] ?? start, "client")] : [];
   const lanes = [lane(step.index, labelOf(step.entries), start, stepEnd, wait, calls[0]?.index ?? null)];
@@ -175,14 +237,50 @@ function tokenLanes(store: Store, step: Step, start: number, stepEnd: number, en
 /** When an entry's own text last grew. */
 const saidLast = (entry: Entry): number => entry.lastAt ?? 0;
 
-/** What came after a call's arguments: the rest of the reply, then the tool, or a person's answer. */
+/** What the model said, as it was streamed: not what was fetched, nor calls that only their return told of. */
+const blocksOf = (step: Step): Entry[] =>
+  step.entries.filter((entry) => BLOCKS[entry.kind] && entry.firstAt !== null && !unseen(entry));
+
+/** What came after a call's arguments: the rest of the reply, a person's answers, then the tool. */
 function afterCall(store: Store, call: Entry, calls: Entry[], since: number, replyEnd: number, end: number): Phase[] {
-  const begin = Math.max(since, replyEnd);
-  const queue = phase("queue", since, begin);
-  if (call.returned) return [queue, ...toolPhases(call, begin, call.facts.returned ?? begin)];
-  if (call.facts.approval === "pending") return [queue, phase("pending", begin, end, "client")];
-  if (calls.some((other) => other.facts.approval === "pending")) return [queue, phase("queue", begin, end)];
-  return store.running ? [queue, phase("tool", begin, end, "client")] : [queue];
+  let begin = Math.max(since, replyEnd);
+  const phases = [phase("queue", since, begin)];
+  if (waits(call)) return [...phases, phase("pending", begin, end, "client")];
+  const answered = answeredAt(call);
+  if (answered !== null) {
+    phases.push(phase("pending", begin, answered, "client"));
+    begin = Math.max(begin, answered);
+  }
+  if (call.facts.approval === "denied") return phases;
+  const start = startOf(store, call, calls, begin);
+  if (start === null) {
+    const going = store.running || store.head.status === "requires_approval";
+    return going ? [...phases, phase("queue", begin, end)] : phases;
+  }
+  // the answers of one reply are sent together, and functions of this kernel run one after the other
+  phases.push(phase("queue", begin, start));
+  if (call.returned) return [...phases, ...toolPhases(call, start, call.facts.returned ?? start)];
+  return [...phases, phase("tool", start, end, "client")];
+}
+
+/** A person has not answered it yet. */
+export const waits = (call: Entry): boolean => call.facts.approval === "pending" && !call.returned;
+
+/** When a call's tool could begin, null if it has not. */
+export function startOf(store: Store, call: Entry, calls: readonly Entry[], begin: number): number | null {
+  const { facts } = call;
+  const asked = calls.filter((other) => other.facts.approval);
+  let at = facts.started ?? null;
+  if (asked.length && !facts.approval) {
+    // it needs no approval, but its server goes on when the others are answered, and functions of this kernel done
+    const gates = known(asked.flatMap((other) => timesOf(other).slice(0, other.facts.here ? 3 : 2)));
+    at = gates.length ? Math.max(...gates) : null;
+  }
+  if (call.returned) return at === null ? begin : Math.max(begin, Math.min(at, facts.returned ?? at));
+  const { running } = store;
+  if (facts.here && at !== null && (running || store.head.status === "requires_approval")) return Math.max(begin, at);
+  if (!running || asked.some(waits)) return null;
+  return Math.max(begin, at ?? 0);
 }
 
 function toolPhases(call: Entry, begin: number, until: number): Phase[] {
@@ -211,22 +309,29 @@ function close(lanes: Lane[], stepEnd: number): Lane[] {
   return lanes;
 }
 
-function stepLanes(_store: Store, step: Step, start: number, stepEnd: number, end: number): Lane[] {
+function stepLanes(store: Store, step: Step, start: number, stepEnd: number, end: number): Lane[] {
   const calls = callsOf(step);
-  const arrived = step.lastAt ?? start;
-  const only = lane(step.index, labelOf(step.entries), start, stepEnd, byServer(step, calls, start, arrived), null);
-  const isPending = (call: Entry): boolean => call.facts.approval === "pending" && !call.returned;
-  if (!calls.some(isPending)) {
-    if (calls.length > 1) only.label += ` +${calls.length - 1}`;
-    return close([only], stepEnd);
+  if (calls.some((call) => waits(call) || answeredAt(call) !== null || typeof call.facts.started === "number")) {
+    return askedLanes(store, step, start, stepEnd, end);
   }
-  only.entry = calls[0]?.index ?? null;
-  const lanes = [only];
+  const phases = byServer(step, calls, start, step.lastAt ?? start);
+  const only = lane(step.index, labelOf(step.entries), start, stepEnd, phases, null);
+  if (calls.length > 1) only.label += ` +${calls.length - 1}`;
+  return close([only], stepEnd);
+}
+
+/** The step came whole up to a person's answer; then each call has a lane of its own. */
+function askedLanes(store: Store, step: Step, start: number, stepEnd: number, end: number): Lane[] {
+  const calls = callsOf(step);
+  const blocks = blocksOf(step);
+  const arrived = blocks.length ? Math.max(...blocks.map((entry) => entry.lastAt ?? start)) : start;
+  const head = byServer(step, [], start, arrived);
+  const lanes = [lane(step.index, labelOf(step.entries), start, stepEnd, head, calls[0]?.index ?? null)];
   for (const call of calls.slice(1)) {
     lanes.push({ ...lane(step.index, call.facts.name || "tool", arrived, end, [], call.index), first: false });
   }
   calls.forEach((call, n) => {
-    lanes[n]?.phases.push(isPending(call) ? phase("pending", arrived, end, "client") : phase("queue", arrived, end));
+    lanes[n]?.phases.push(...afterCall(store, call, calls, arrived, arrived, end));
   });
   return close(lanes, stepEnd);
 }

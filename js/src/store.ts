@@ -8,6 +8,7 @@ import type {
   OpenChange,
   RunHead,
   Snapshot,
+  Status,
   StepChange,
   TextChange,
 } from "./page.gen";
@@ -77,6 +78,20 @@ export class Store {
     return (this.head.status ?? "running") === "running";
   }
 
+  /** The stream is over, and the run is not: a person has to answer, or their answers are on their way. */
+  get paused(): boolean {
+    const calls = this.steps.at(-1)?.entries ?? [];
+    const open = calls.some(({ facts, returned }) => facts.approval && !returned);
+    return this.head.status === "requires_approval" && open;
+  }
+
+  /** What the reader is told: a run goes on from the last answer, whatever has to be done before it is sent. */
+  get status(): Status {
+    const { status } = this.head;
+    if (!this.paused) return status ?? "running";
+    return this.entries.some(({ facts }) => facts.approval === "pending") ? "requires_approval" : "running";
+  }
+
   listen(listener: (dirty: Dirty) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
@@ -131,6 +146,8 @@ export class Store {
     Object.assign(this.head, facts);
     if (facts.stop_reason && facts.status === undefined) this.stopAt = at;
     if (facts.usage) this.usageAt = at;
+    // it goes on after a person's answer: what was said of its end was said of an earlier part
+    if (facts.status === "running") this.stopAt = this.usageAt = null;
     dirty.head = true;
   }
 

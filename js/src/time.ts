@@ -25,6 +25,14 @@ export function running(ms: number, calm = false): string {
   return clockFace(Math.floor(ms / 1000));
 }
 
+/** How long a person was waited for: `0:42`; under a second as any other time. */
+export function patience(ms: number): string {
+  return ms < 999.5 ? time(Math.max(ms, 0)) : clockFace(Math.round(ms / 1000));
+}
+
+/** The same while it is going on. */
+export const waiting = (ms: number): string => clockFace(Math.floor(Math.max(ms, 0) / 1000));
+
 function clockFace(total: number): string {
   const hours = Math.floor(total / 3600);
   const minutes = Math.floor(total / 60) % 60;

@@ -44,7 +44,7 @@ it("has the golden file's runs", () => expect(shared.length).toBeGreaterThan(20)
 it.each(shared)("%s: the waterfall that Python draws", (name) => {
   const store = new Store();
   store.adopt(load(name));
-  const { end, lanes, totals, atMost } = waterfall(store);
+  const { end, lanes, totals, atMost } = waterfall(store, store.now);
   const drawn = lanes.map(({ step, label, first, entry, cut, start, end, phases }) => {
     const its = phases.map(
       (phase) =>

@@ -117,9 +117,11 @@ const EVIL = [
   '"><svg onload=alert(1)>',
 ];
 
+/** what the kernel says itself, of a few words it knows */
+const WORDS = ["op", "kind", "status", "delivery", "duration_source", "approval", "outcome"];
+
 function poisoned(value: unknown, payload: string, key = ""): unknown {
-  if (typeof value === "string")
-    return ["op", "kind", "status", "delivery", "duration_source"].includes(key) ? value : payload;
+  if (typeof value === "string") return WORDS.includes(key) ? value : payload;
   if (Array.isArray(value)) return value.map((its) => poisoned(its, payload, key));
   if (value === null || typeof value !== "object") return value;
   return Object.fromEntries(Object.entries(value).map(([name, its]) => [name, poisoned(its, payload, name)]));
@@ -127,7 +129,7 @@ function poisoned(value: unknown, payload: string, key = ""): unknown {
 
 describe("hostile text", () => {
   it.each(EVIL)("stays text in every field: %s", async (payload) => {
-    for (const name of ["toolerr_tok", "disc_tok", "multi2_tok_server"]) {
+    for (const name of ["toolerr_tok", "disc_tok", "multi2_tok_server", "asks_three", "denied_step", "stop_nothing"]) {
       const evil = poisoned(load(name), payload) as Snapshot;
       for (const change of evil.changes) {
         if (change.op === "text") change.marks = [1, change.text.length];

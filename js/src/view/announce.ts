@@ -4,7 +4,7 @@ import { h, say, set } from "../dom";
 import { time } from "../time";
 import { callState, failed } from "./call";
 import type { Context } from "./context";
-import { STATUS } from "./header";
+import { STATUS, statusOf } from "./header";
 
 const EVERY_MS = 5000;
 
@@ -12,6 +12,7 @@ export class Announcer {
   readonly element = set(h("div", "vh"), { "aria-live": "polite" });
   private readonly known = new Map<number, string>();
   private status = "";
+  private lost = false;
   private next: { text: string; urgent: boolean } | null = null;
   private spoken = Number.NEGATIVE_INFINITY;
 
@@ -23,6 +24,7 @@ export class Announcer {
   /** What became true since the last look. */
   look(speak = true): void {
     const { store } = this.ctx;
+    const asked: string[] = [];
     for (const entry of store.entries) {
       if (entry.kind !== "tool_call" || this.known.get(entry.index) === "returned") continue;
       const state = callState(store, entry);
@@ -33,14 +35,28 @@ export class Announcer {
       const after = typeof ms === "number" ? ` after ${time(ms)}` : "";
       if (!speak) continue;
       if (state === "running") this.put(`Running ${name}`);
-      else if (state === "pending") this.put(`Waiting for your approval of ${name}`, true);
+      else if (state === "pending") asked.push(name);
       else if (state === "returned") this.put(`${name} ${failed(entry) ? "failed" : "returned"}${after}`);
     }
-    const status = store.head.status ?? "running";
+    if (asked.length) this.put(`Waiting for your approval of ${asked.join(", ")}`, true);
+    this.lookAtConnection(speak);
+    const status = statusOf(this.ctx);
     if (status === this.status) return;
     this.status = status;
     const end = store.head.ended;
-    if (speak && status !== "running") this.put(STATUS[status] + (typeof end === "number" ? `, ${time(end)}` : ""));
+    // that it waits was said above, with what for
+    if (speak && status !== "running" && status !== "requires_approval")
+      this.put(STATUS[status] + (typeof end === "number" ? `, ${time(end)}` : ""));
+  }
+
+  private lookAtConnection(speak: boolean): void {
+    const { store } = this.ctx;
+    const { connection } = store.head;
+    const lost = store.running && !!connection && connection.back === null;
+    if (lost === this.lost) return;
+    this.lost = lost;
+    if (speak && lost) this.put("Connection lost, trying again");
+    else if (speak && connection && connection.back !== null) this.put("Connected again");
   }
 
   private put(text: string, urgent = false): void {

@@ -1,43 +1,75 @@
 /** What a tool call says of itself, read off its entry. */
 
 import { type Json, line, parse } from "../json";
+import { answeredAt, arriving, callsOf, startOf, waits } from "../phases";
 import type { Entry, Store } from "../store";
-import { time } from "../time";
+import { patience, time } from "../time";
 
 const WRAPPER = /^Error executing function [^\s:]+: /;
 const TRACEBACK = "Traceback (most recent call last)";
 
-export type CallState = "arriving" | "running" | "pending" | "queued" | "returned" | "cut";
+/**
+ * arriving: its arguments; held: until the reply is over; pending: until a person answers; queued: until the other calls
+ * are answered; answered: and not yet sent, or not yet begun; running: on its server, or in this kernel
+ */
+export type CallState =
+  | "arriving"
+  | "held"
+  | "pending"
+  | "queued"
+  | "answered"
+  | "denied"
+  | "running"
+  | "returned"
+  | "cut";
 
-export const failed = (entry: Entry): boolean => entry.returned && entry.facts.status === "error";
+/** What a person denied did not fail. */
+export const failed = (entry: Entry): boolean =>
+  entry.returned && entry.facts.status === "error" && entry.facts.approval !== "denied";
 
-const isWhole = new WeakMap<Entry, { length: number; whole: boolean }>();
-
-/** Whether the arguments are complete: valid JSON, looked at again only where they end as JSON does. */
-function complete(entry: Entry): boolean {
-  const known = isWhole.get(entry);
-  if (known?.length === entry.text.length) return known.whole;
-  let whole = false;
-  if (/[}\]]\s*$/.test(entry.text.slice(-40))) {
-    try {
-      JSON.parse(entry.text);
-      whole = true;
-    } catch {}
-  }
-  isWhole.set(entry, { length: entry.text.length, whole });
-  return whole;
-}
+export const siblings = (store: Store, entry: Entry): readonly Entry[] => {
+  const step = entry.step === null ? undefined : store.steps[entry.step];
+  return step ? callsOf(step) : [];
+};
 
 export function callState(store: Store, entry: Entry): CallState {
+  const { approval, cut, here, started } = entry.facts;
+  if (approval === "denied") return "denied";
   if (entry.returned) return "returned";
-  if (entry.facts.cut) return "cut";
-  const later = store.entries.length - 1 > entry.index;
-  const arrived = later || complete(entry) || !store.running;
-  if (!arrived) return "arriving";
-  if (entry.facts.approval === "pending") return "pending";
-  const siblings = entry.step === null ? [] : (store.steps[entry.step]?.entries ?? []);
-  if (siblings.some((other) => other.facts.approval === "pending" && !other.returned)) return "queued";
-  return store.running ? "running" : "cut";
+  if (cut) return "cut";
+  if (arriving(store, entry)) return "arriving";
+  if (waits(entry)) return "pending";
+  const others = siblings(store, entry);
+  const paused = store.head.status === "requires_approval";
+  if (here && typeof started === "number" && (paused || store.running)) return "running";
+  if (paused || others.some(waits)) return approval ? "answered" : "queued";
+  if (!store.running) return "cut";
+  return others.some((other) => arriving(store, other)) ? "held" : "running";
+}
+
+/** When what the row counts began: its waiting for a person, or its tool. */
+export function since(store: Store, entry: Entry): number | null {
+  if (entry.lastAt === null || waits(entry)) return entry.lastAt;
+  return startOf(store, entry, siblings(store, entry), Math.max(entry.lastAt, answeredAt(entry) ?? 0));
+}
+
+const REASON_MAX = 48;
+
+/** `approved after 0:42`, `denied: too risky`; "" for a call that nobody was asked about. */
+export function fate(store: Store, entry: Entry): string {
+  const { approval, here } = entry.facts;
+  if (approval !== "approved" && approval !== "denied") return "";
+  if (callState(store, entry) === "answered" || approval === "denied") {
+    const open = siblings(store, entry).filter(waits).length;
+    if (open) return `${approval}; goes on when the other ${open === 1 ? "call is" : `${open} calls are`} answered`;
+  }
+  const reason = (entry.facts.reason ?? "").replace(/\s+/g, " ").trim();
+  const short = reason.length > REASON_MAX ? `${reason.slice(0, REASON_MAX)}…` : reason;
+  if (approval === "denied") return short ? `denied: ${short}` : "denied";
+  const at = answeredAt(entry);
+  if (at !== null && entry.lastAt !== null) return `approved after ${patience(at - entry.lastAt)}`;
+  // a function of this kernel that needs no approval
+  return here ? "" : "approved";
 }
 
 /** A call's time, `≤ 10.6 s` where only a bound is known, "" where nothing is. */

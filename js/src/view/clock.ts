@@ -25,10 +25,12 @@ export function clockOf(store: Store): Clock {
   store.listen(hear);
   clock = {
     now: (live) => {
-      const { ended } = store.head;
-      if (ended !== null && ended !== undefined) return ended;
-      const told = store.now ?? 0;
-      return live && store.running && Number.isFinite(offset) ? Math.max(told, performance.now() - offset) : told;
+      const ended = store.head.ended ?? null;
+      // a person who is waited for takes time after the end of what was streamed
+      const goes = live && (store.running || store.paused);
+      if (ended !== null && !goes) return ended;
+      const told = Math.max(store.now ?? 0, ended ?? 0);
+      return goes && Number.isFinite(offset) ? Math.max(told, performance.now() - offset) : told;
     },
     quiet: () => performance.now() - heard,
   };

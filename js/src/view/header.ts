@@ -3,7 +3,7 @@
 import { button, h, say, set, show } from "../dom";
 import { type Icon, icon } from "../icons";
 import type { Status, Usage } from "../page.gen";
-import { count, plural, running, time } from "../time";
+import { count, plural, running, time, waiting } from "../time";
 import { failed } from "./call";
 import type { Card } from "./card";
 import type { Context } from "./context";
@@ -26,6 +26,10 @@ const DETAIL: readonly [keyof Usage, string][] = [
   ["reasoning_output_tokens", "of which reasoning"],
   ["context_tokens", "context at the end"],
 ];
+
+/** What is told of the run's state: a saved page knows no more than the run did. */
+export const statusOf = ({ store, send }: Context): Status =>
+  send === null ? (store.head.status ?? "running") : store.status;
 
 export class Header {
   readonly element: HTMLElement;
@@ -66,16 +70,20 @@ export class Header {
   update(): void {
     const { store, ui, send } = this.ctx;
     const { head } = store;
-    const status = head.status ?? "running";
+    const status = statusOf(this.ctx);
+    // Stop is asked of what the server runs, once each time it goes on
+    const running = (head.status ?? "running") === "running";
+    if (!running) ui.stopped = null;
+    const stopping = ui.stopped !== null || !!head.cancel;
     if (status !== this.shown) this.drawStatus(status);
     const bad = store.entries.filter(failed).length;
     show(this.alert, bad > 0);
     say(this.alert, bad ? `${plural(bad, "tool")} failed` : "");
     this.name(this.agent, head.agent, head.server ? ` on ${head.server}` : "");
     this.name(this.model, head.model, "");
-    show(this.stop, status === "running" && send !== null);
-    this.stop.disabled = ui.stopped !== null;
-    say(this.stopWord, ui.stopped === null ? "Stop" : "Stopping");
+    show(this.stop, running && send !== null);
+    this.stop.disabled = stopping;
+    say(this.stopWord, stopping ? "Stopping" : "Stop");
     this.drawTokens(head.usage ?? null);
     this.tick();
   }
@@ -128,9 +136,9 @@ export class Header {
 
   tick(): void {
     const { store } = this.ctx;
-    const live = store.running && this.ctx.send !== null;
     const now = this.ctx.now();
-    const shown = live ? running(now, this.ctx.calm()) : time(now);
+    const waits = store.status === "requires_approval";
+    const shown = !this.ctx.live() ? time(now) : waits ? waiting(now) : running(now, this.ctx.calm());
     say(this.clock, store.head.timed === false ? "" : shown);
   }
 }

@@ -69,7 +69,7 @@ export class Keys {
 
   private step(by: number): boolean {
     const rows = this.rows();
-    const at = rows.indexOf(this.focused?.closest<HTMLElement>(".r") ?? this.root);
+    const at = rows.indexOf(this.focused?.closest(".row")?.querySelector<HTMLElement>(".r") ?? this.root);
     rows[at < 0 ? 0 : Math.min(Math.max(at + by, 0), rows.length - 1)]?.focus();
     return true;
   }
@@ -98,7 +98,7 @@ export class Keys {
     const entry = this.ctx.store.entries[this.entryOf(row)];
     const note = row?.querySelector<HTMLElement>(".x");
     if (!row || !entry || !note) return false;
-    void copy(entryText(entry), note);
+    void copy(entryText(this.ctx.store, entry), note);
     return true;
   }
 }

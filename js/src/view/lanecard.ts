@@ -3,7 +3,7 @@
 import { h } from "../dom";
 import type { Lane, Phase, PhaseKind, Waterfall } from "../phases";
 import type { Store } from "../store";
-import { fine, moment, time } from "../time";
+import { fine, moment, patience, time } from "../time";
 import { KINDS, key } from "./kinds";
 
 interface Part {
@@ -24,7 +24,8 @@ function parts(lane: Lane): Part[] {
   return made;
 }
 
-const figure = (part: Part): string => (part.atMost ? "≤ " : "") + fine(part.ms);
+const figure = (part: Part): string =>
+  (part.atMost ? "≤ " : "") + (part.kind === "pending" ? patience(part.ms) : fine(part.ms));
 const ranOut = (lane: Lane, store: Store): boolean => lane.step >= store.steps.length;
 
 function nameOf(lane: Lane): [step: string, label: string] {
@@ -76,6 +77,7 @@ function closing(store: Store, fall: Waterfall, lane: Lane): string {
   const span = `${moment(lane.start)} to ${moment(lane.end)}.`;
   if (lane.phases.some((phase) => phase.atMost)) {
     const together = fall.lanes.filter((its) => its.step === lane.step && its.phases.some((phase) => phase.atMost));
+    if (together.length === 1) return `${span} The tool ran somewhere between the answer and its return.`;
     const longest = store.steps[lane.step]?.facts.tool_ms;
     const server = typeof longest === "number" ? `; the server's longest was ${time(longest)}` : "";
     return `${span} ${together.length} calls returned together. The wire does not say how long each one took${server}.`;

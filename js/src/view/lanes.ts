@@ -2,7 +2,7 @@
 
 import { button, h, say, set, show } from "../dom";
 import type { Lane, Phase, Waterfall } from "../phases";
-import { time } from "../time";
+import { time, waiting } from "../time";
 import type { Card } from "./card";
 import type { Context } from "./context";
 import { KINDS } from "./kinds";
@@ -31,7 +31,7 @@ class LaneRow {
   private grown: { phase: number; element: HTMLElement; ms: number }[] = [];
   lane: Lane | null = null;
 
-  constructor(lanes: Lanes) {
+  constructor(private readonly lanes: Lanes) {
     this.button = button("ln", "", () => this.lane && lanes.go(this.lane), this.words);
     this.element.append(this.button);
     lanes.card.attach(this.button, () => (this.lane ? lanes.describe(this.lane) : null), 0.4);
@@ -49,7 +49,8 @@ class LaneRow {
     say(this.number, number);
     say(this.label, lane.label);
     this.label.classList.toggle("sans", lane.entry === null);
-    say(this.time, lane.first ? time(lane.end - lane.start) : "");
+    const counts = live && this.lanes.asks ? waiting : time;
+    say(this.time, lane.first ? counts(lane.end - lane.start) : "");
     const { style } = this.track;
     const from = lane.phases[0]?.start ?? lane.start;
     const to = lane.phases.at(-1)?.end ?? lane.end;
@@ -115,6 +116,11 @@ export class Lanes {
     this.plot = new Plot(this);
     this.element.append(this.plot.canvas);
     this.list.addEventListener("keydown", (event) => this.move(event));
+  }
+
+  /** A person is waited for: what grows does so in whole seconds. */
+  get asks(): boolean {
+    return this.ctx.store.status === "requires_approval";
   }
 
   go(lane: Lane): void {

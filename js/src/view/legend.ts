@@ -2,7 +2,7 @@
 
 import { h } from "../dom";
 import { TOTALS, type Waterfall } from "../phases";
-import { time } from "../time";
+import { patience, time, waiting } from "../time";
 import type { Context } from "./context";
 import { KINDS, key } from "./kinds";
 
@@ -13,6 +13,10 @@ export class Legend {
   private drawn = "";
 
   constructor(private readonly ctx: Context) {}
+
+  private patience(ms: number): string {
+    return this.ctx.live() && this.ctx.store.status === "requires_approval" ? waiting(ms) : patience(ms);
+  }
 
   update(fall: Waterfall): void {
     const { head } = this.ctx.store;
@@ -31,14 +35,16 @@ export class Legend {
     const rows = kinds.map((kind) => {
       const bound = fall.atMost.has(kind);
       const share = kind === top && !bound && fall.end > 0 ? `${Math.round((ms(kind) * 100) / fall.end)}%` : "";
-      return { kind, figure: (bound ? "≤ " : "") + time(ms(kind)), share };
+      const figure = kind === "pending" ? this.patience(ms(kind)) : time(ms(kind));
+      return { kind, figure: (bound ? "≤ " : "") + figure, share };
     });
     const shape = JSON.stringify([rows, note]);
     if (shape === this.drawn) return;
     this.drawn = shape;
     this.element.replaceChildren(
       ...rows.map(({ kind, figure, share }) => {
-        const item = h("span", kind === top ? "top" : "", key(kind), KINDS[kind][1], h("b", "", figure));
+        const mark = kind === "pending" ? " w" : "";
+        const item = h("span", (kind === top ? "top" : "") + mark, key(kind), KINDS[kind][1], h("b", "", figure));
         if (share) item.append(h("b", "pc", share));
         return item;
       }),

@@ -1,8 +1,10 @@
 /** One step of the transcript, or one entry outside any step: its rows, kept and updated. */
 
 import { h, say } from "../dom";
+import { waits } from "../phases";
 import type { Entry, Step } from "../store";
-import { count, time } from "../time";
+import { count, time, waiting } from "../time";
+import { AnswerAll, asked } from "./answer";
 import { failed } from "./call";
 import type { Context } from "./context";
 import { Row } from "./row";
@@ -16,12 +18,15 @@ export interface Moment {
   last: Entry | undefined;
   answer: Entry | undefined;
   live: boolean;
+  /** nothing more will come, an answer of the reader's neither */
+  over: boolean;
 }
 
 export class StepView {
   readonly element = h("li", "step");
   private readonly rows = new Map<number, EntryRow>();
   private head: Row | null = null;
+  private all: AnswerAll | null = null;
 
   constructor(
     private readonly ctx: Context,
@@ -38,7 +43,8 @@ export class StepView {
   }
 
   update(moment: Moment, dirty: ReadonlySet<number> | null): void {
-    const newest = moment.live && this.step !== null && this.step === this.ctx.store.steps.at(-1);
+    const { store } = this.ctx;
+    const newest = (moment.live || store.paused) && this.step !== null && this.step === store.steps.at(-1);
     for (const entry of this.entries) {
       const known = this.rows.get(entry.index);
       const row = known ?? this.add(entry);
@@ -46,10 +52,19 @@ export class StepView {
     }
     const calls = this.entries.filter((entry) => entry.kind === "tool_call");
     this.element.classList.toggle("bad", calls.some(failed));
-    this.element.classList.toggle(
-      "ask",
-      calls.some((call) => call.facts.approval === "pending" && !call.returned),
-    );
+    this.element.classList.toggle("ask", calls.some(waits));
+    this.updateAll();
+  }
+
+  private updateAll(): void {
+    if (!this.step || !asked(this.step).length) {
+      this.all?.remove();
+      this.all = null;
+      return;
+    }
+    this.all ??= new AnswerAll(this.ctx, this.step, () => this.head?.line ?? null);
+    if (this.element.lastChild !== this.all.element) this.element.append(this.all.element);
+    this.all.update();
   }
 
   /** Calls change with the run around them, not only with their own words. */
@@ -60,7 +75,7 @@ export class StepView {
   private updateRow(row: EntryRow, moment: Moment, newest: boolean): void {
     const grows = moment.live && row.entry === moment.last && row.entry.step !== null;
     if (row instanceof ToolRow) row.update(newest);
-    else if (row instanceof AnswerRow) row.update(grows, row.entry === moment.answer && (grows || !moment.live));
+    else if (row instanceof AnswerRow) row.update(grows, row.entry === moment.answer && (grows || moment.over));
     else if (row instanceof FoldedText) row.update(grows, newest && row.entry.kind === "reasoning");
     else row.update();
   }
@@ -104,10 +119,13 @@ export class StepView {
       typeof output === "number" ? `${count(output)} out` : "",
     ];
     say(this.head.note, tokens.filter(Boolean).join("  "));
-    say(this.head.time, ms === null ? "" : time(ms));
+    const { store } = this.ctx;
+    const asks = this.ctx.live() && store.status === "requires_approval" && this.step === store.steps.at(-1);
+    say(this.head.time, ms === null ? "" : asks ? waiting(ms) : time(ms));
   }
 
   tick(): void {
     for (const row of this.rows.values()) if (row instanceof ToolRow && !row.entry.returned) row.tick();
+    this.all?.update();
   }
 }

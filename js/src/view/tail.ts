@@ -29,9 +29,14 @@ export class Tail {
         connected ? "Connected; the model has not answered yet" : "Waiting for the server",
         running(now, this.ctx.calm()),
       );
-    } else if (waits && quiet > QUIET_MS && !this.toolRuns()) {
+    } else if (waits && quiet > QUIET_MS && !this.toolRuns() && !this.isLost()) {
       this.write(`Nothing has arrived for ${running(quiet, true)}.`, "");
     } else this.write("", "");
+  }
+
+  private isLost(): boolean {
+    const { connection } = this.ctx.store.head;
+    return !!connection && connection.back === null;
   }
 
   /** A tool that runs has a clock of its own. */

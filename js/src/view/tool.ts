@@ -1,16 +1,21 @@
 /** A tool call: one line of name, arguments and result; opened, all of it. */
 
 import { h, say, set } from "../dom";
+import { waits } from "../phases";
 import type { Entry } from "../store";
-import { running } from "../time";
+import { running, waiting } from "../time";
+import { AnswerForm } from "./answer";
 import {
   type CallState,
   callState,
   errorLine,
   failed,
+  fate,
   type Pair,
   pairs,
   resultOf,
+  siblings,
+  since,
   stderrOf,
   stdoutOf,
   summary,
@@ -22,15 +27,10 @@ import { Growing } from "./text";
 import { tracebackView } from "./traceback";
 import { textView, valueView } from "./value";
 
-const NOTES: Partial<Record<CallState, string>> = {
-  arriving: "arriving",
-  running: "running",
-};
-
-const WAITS: Partial<Record<CallState, string>> = {
-  pending: "needs your approval",
-  queued: "returns after you answer",
-};
+/** drawn hollow: not begun, or never to be */
+const HOLLOW: readonly CallState[] = ["held", "pending", "queued", "answered", "denied"];
+/** a new call of these stays open */
+const OPEN: readonly CallState[] = ["arriving", "running", "answered", "denied"];
 
 /** a result up to so many characters is shown whole beside its arguments */
 const SHORT = 32;
@@ -44,6 +44,8 @@ export class ToolRow {
   private readonly pre = h("pre");
   private readonly growing = new Growing(this.pre);
   private readonly caret = h("span", "car");
+  private readonly facts = h("div");
+  private form: AnswerForm | null = null;
   private shape = "";
   private drawn = "";
 
@@ -54,6 +56,7 @@ export class ToolRow {
     this.row = new Row(ctx, `e${entry.index}`, null, () => this.toggle());
     this.row.content.append(this.sw, this.name, this.args, this.rest);
     this.row.content.classList.add("one", "call");
+    this.row.body.append(this.facts);
   }
 
   get state(): CallState {
@@ -69,50 +72,76 @@ export class ToolRow {
   update(newest: boolean): void {
     const { entry, ctx, state } = this;
     const bad = failed(entry);
-    const byItself =
-      bad || state === "pending" || state === "cut" || (newest && (state === "arriving" || state === "running"));
+    const byItself = bad || state === "pending" || state === "cut" || (newest && OPEN.includes(state));
     this.row.setOpen(ctx.ui.open.get(this.row.key) ?? ctx.ui.all ?? byItself);
-    const kind = bad ? "err" : state === "pending" ? "pend" : state === "arriving" ? "args" : "tool";
-    const hollow = WAITS[state] ? " o" : "";
-    set(this.sw, { class: `sw${hollow} k-${state === "cut" ? "args" : kind}` });
+    const asks = state === "pending" || state === "denied";
+    const kind = bad ? "err" : asks ? "pend" : state === "arriving" || state === "cut" ? "args" : "tool";
+    set(this.sw, { class: `sw${HOLLOW.includes(state) ? " o" : ""} k-${kind}` });
     say(this.name, entry.facts.name || "tool");
     this.drawLine(bad, state);
     this.drawNote(state);
     this.tick();
     if (this.row.open) this.drawBody(state);
+    this.drawForm(state);
+  }
+
+  private drawForm(state: CallState): void {
+    if (state !== "pending" || !this.entry.facts.call_id) {
+      this.form?.remove();
+      this.form = null;
+    } else if (!this.form) {
+      this.form = new AnswerForm(this.ctx, this.entry, () => this.row.line);
+      this.row.body.append(this.form.element);
+      this.form.update();
+    }
   }
 
   private drawLine(bad: boolean, state: CallState): void {
-    const shape = `${this.row.open}${state}${this.entry.text.length}${bad}${this.entry.facts.result?.length}`;
+    const waiting = this.waitingFor(state);
+    const shape = `${this.row.open}${state}${this.entry.text.length}${bad}${this.entry.facts.result?.length}${waiting}`;
     if (shape === this.shape) return;
     this.shape = shape;
     this.args.replaceChildren();
     this.rest.replaceChildren();
-    if (WAITS[state]) this.rest.append(h("span", "d s", `  ${WAITS[state]}`));
+    if (waiting) this.rest.append(h("span", "d s", `  ${waiting}`));
     if (this.row.open) return;
     const its = pairs(this.entry.text);
     this.args.append(...(its ? pairNodes(its) : [this.entry.text.slice(0, 300)]));
-    const result = bad ? errorLine(this.entry) : summary(this.entry.facts.result ?? "");
+    // of a denied call the server says what the note says
+    const denied = state === "denied";
+    const result = bad ? errorLine(this.entry) : denied ? "" : summary(this.entry.facts.result ?? "");
     this.rest.classList.toggle("long", result.length > SHORT);
     if (this.entry.returned && result) this.rest.append(h("span", "ar", "→"), h("span", bad ? "m e" : "m", result));
   }
 
-  private drawNote(state: CallState): void {
-    const { approval, stdout, stderr } = this.entry.facts;
-    const notes = [NOTES[state] ?? ""];
-    if (approval === "approved" || approval === "denied") notes.push(approval);
-    if (stdout?.some(Boolean)) notes.push("stdout");
-    if (stderr?.some(Boolean)) notes.push("stderr");
-    const text = notes.filter(Boolean).join("  ");
-    say(this.row.note, this.row.open && this.entry.returned ? "" : text);
+  private waitingFor(state: CallState): string {
+    if (state === "pending") return this.entry.facts.here ? "wants to run in this kernel" : "needs your approval";
+    return state === "queued" && siblings(this.ctx.store, this.entry).some(waits) ? "returns after you answer" : "";
   }
 
-  /** The time column: counts while the tool runs. */
+  private drawNote(state: CallState): void {
+    const { here, stdout, stderr, return_source, reason } = this.entry.facts;
+    const kept = [fate(this.ctx.store, this.entry)];
+    if (here && state !== "pending") kept.push(state === "running" ? "running in this kernel" : "in this kernel");
+    if (return_source === "server") kept.push("fetched after the run");
+    const notes = [...kept, state === "arriving" || (state === "running" && !here) ? state : ""];
+    // what stands open below needs no note
+    const shown = this.row.open && this.entry.returned;
+    if (!shown && stdout?.some(Boolean)) notes.push("stdout");
+    if (!shown && stderr?.some(Boolean)) notes.push("stderr");
+    say(this.row.note, notes.filter(Boolean).join("  "));
+    this.row.note.classList.toggle("keep", kept.some(Boolean));
+    set(this.row.note, { title: reason || null });
+  }
+
+  /** The time column: counts while the tool runs, or a person is waited for. */
   tick(): void {
-    const { entry, state } = this;
-    const live = this.ctx.store.running && (state === "running" || state === "pending") && entry.lastAt !== null;
-    this.row.time.classList.toggle("live", live);
-    say(this.row.time, live ? running(Math.max(0, this.ctx.now() - (entry.lastAt ?? 0))) : took(entry));
+    const { entry, state, ctx } = this;
+    const from = ctx.live() && (state === "running" || state === "pending") ? since(ctx.store, entry) : null;
+    this.row.time.classList.toggle("live", from !== null);
+    const counts = state === "pending" ? waiting : running;
+    say(this.row.time, from === null ? took(entry) : counts(Math.max(0, ctx.now() - from)));
+    this.form?.update();
   }
 
   private drawBody(state: CallState): void {
@@ -120,7 +149,7 @@ export class ToolRow {
       if (this.drawn !== "arriving") {
         this.drawn = "arriving";
         const live = h("dd", "", this.pre);
-        this.row.body.replaceChildren(h("dl", "kv", h("dt", "", "Arguments"), live));
+        this.facts.replaceChildren(h("dl", "kv", h("dt", "", "Arguments"), live));
       }
       this.growing.update(this.entry.text, this.caret);
       return;
@@ -128,7 +157,7 @@ export class ToolRow {
     const shape = `${state}${this.entry.text.length}.${JSON.stringify(this.entry.facts).length}${this.ctx.send === null}`;
     if (shape === this.drawn) return;
     this.drawn = shape;
-    this.row.body.replaceChildren(details(this.entry, state));
+    this.facts.replaceChildren(details(this.entry, state));
   }
 }
 
@@ -142,6 +171,7 @@ function details(entry: Entry, state: CallState): HTMLElement {
   const put = (label: string, value: Node | string): void => list.append(h("dt", "", label), h("dd", "", value));
   if (failed(entry)) put("Error", h("pre", "e b", errorLine(entry)));
   if (entry.text || !entry.returned) put("Arguments", entry.text ? valueView(entry.text) : h("span", "dd", "none"));
+  if (entry.facts.reason) put("Reason", textView(entry.facts.reason, "prose"));
   if (state === "cut") list.append(h("dt"), h("dd", "d", cutWords(entry)));
   const result = resultOf(entry);
   if (result) put("Result", valueView(result));
@@ -150,7 +180,6 @@ function details(entry: Entry, state: CallState): HTMLElement {
   if (traceback) put("Traceback", tracebackView(traceback));
   if (stdoutOf(entry)) put("stdout", textView(stdoutOf(entry)));
   if (said) put("stderr", textView(said));
-  if (state === "pending") list.append(h("dt"), h("dd", "d", "Answer it from Python."));
   return list;
 }
 

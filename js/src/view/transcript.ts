@@ -3,6 +3,7 @@
 import { button, h, say, set, show } from "../dom";
 import type { Waterfall } from "../phases";
 import type { Dirty, Entry } from "../store";
+import { answerable, asked } from "./answer";
 import { failed } from "./call";
 import type { Context } from "./context";
 import { type Moment, StepView } from "./step";
@@ -14,6 +15,9 @@ const LAST = 4;
 /** a live run keeps so many steps before the newest in the page, and tidies when there are so many more */
 const LIVE_LAST = 30;
 const LIVE_MORE = 50;
+
+/** px over a call that was brought into view */
+const ABOVE = 30;
 
 export class Transcript {
   readonly list = h("ol", "tx");
@@ -32,6 +36,8 @@ export class Transcript {
   private last: Entry | undefined;
   private answer: Entry | undefined;
   private live = false;
+  /** the call that a person was asked about */
+  private asks = -1;
 
   constructor(private readonly ctx: Context) {
     this.follow = button("btn follow", "", () => this.toEnd());
@@ -55,7 +61,7 @@ export class Transcript {
     const everything = opened || dirty.all || long || before[2] !== this.live;
     const entries = new Set(dirty.entries);
     for (const entry of [before[0], before[1], this.last, this.answer]) if (entry) entries.add(entry.index);
-    const moment: Moment = { last: this.last, answer: this.answer, live: this.live };
+    const moment: Moment = { last: this.last, answer: this.answer, live: this.live, over: !this.live && !store.paused };
     const touched = everything ? null : this.touched(entries, dirty);
     for (const view of this.views()) {
       if (!touched || touched.has(view)) view.update(moment, everything ? null : entries);
@@ -65,6 +71,21 @@ export class Transcript {
     this.list.classList.toggle("many", store.steps.length > MANY);
     this.tail.update(this.live);
     this.settle();
+    this.showAsked();
+  }
+
+  /** A call that waits for a person comes into view, once; in the box, not in the page. */
+  private showAsked(): void {
+    const first = answerable(this.ctx) === "live" ? asked(this.ctx.store.steps.at(-1) ?? null)[0] : undefined;
+    const { asks } = this;
+    this.asks = first?.index ?? -1;
+    if (!first || asks >= 0 || this.ctx.ui.full) return;
+    const row = this.list.querySelector(`[data-key=e${first.index}]`);
+    if (!row) return;
+    const above = row.getBoundingClientRect().top - this.box.getBoundingClientRect().top - ABOVE;
+    this.box.scrollTop = Math.min(this.box.scrollTop + above, this.box.scrollHeight);
+    // its own scrolling is not the reader's
+    this.top = this.box.scrollTop;
   }
 
   /** Show an entry's row, and put the focus on it. */

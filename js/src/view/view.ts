@@ -7,11 +7,12 @@ import { clean, type Dirty, merge, type Store } from "../store";
 import css from "../style.css";
 import { liveSpan, ticks } from "../time";
 import { Announcer } from "./announce";
+import { forget } from "./answer";
 import { Axis } from "./axis";
 import { Card } from "./card";
 import { clockOf } from "./clock";
 import { type Context, uiOf } from "./context";
-import { Header, STATUS } from "./header";
+import { Header, STATUS, statusOf } from "./header";
 import { Keys } from "./keys";
 import { Lanes } from "./lanes";
 import { Legend } from "./legend";
@@ -74,6 +75,7 @@ export class View {
       id: `lnb${++views}-`,
       send,
       now: () => clock.now(send !== null),
+      live: () => send !== null && (this.store.running || this.store.paused),
       redraw: () => {
         this.opened = true;
         this.draw();
@@ -122,14 +124,15 @@ export class View {
     if (this.frame || !this.host.isConnected) return;
     this.frame = requestAnimationFrame(() => {
       this.frame = 0;
-      this.draw();
+      if (this.host.isConnected) this.draw();
     });
   }
 
   private draw(): void {
     const { store, dirty } = this;
     this.dirty = clean();
-    const live = store.running && this.ctx.send !== null;
+    forget(this.ctx);
+    const live = this.ctx.live();
     const fall = waterfall(store, this.ctx.now());
     this.header.update();
     this.sayLine.update();
@@ -138,7 +141,7 @@ export class View {
     this.transcript.update(dirty, fall, this.opened);
     this.announcer.look();
     this.opened = false;
-    const status = store.head.status ?? "running";
+    const status = statusOf(this.ctx);
     const prompt = store.entries.find((entry) => entry.kind === "user")?.text.slice(0, 60) ?? "";
     set(this.root, { "aria-label": `Letta run, ${STATUS[status].toLowerCase()}${prompt && `: ${prompt}`}` });
     this.root.classList.toggle("running", live);
@@ -166,7 +169,9 @@ export class View {
   /** One timer for all that runs. */
   private beat(live: boolean): void {
     clearTimeout(this.timer);
-    if (live) this.timer = window.setTimeout(() => this.tick(), this.ctx.calm() ? CALM_TICK_MS : TICK_MS);
+    // who waits for a person counts in whole seconds, maybe for hours
+    const calm = this.ctx.calm() || this.store.status === "requires_approval";
+    if (live) this.timer = window.setTimeout(() => this.tick(), calm ? CALM_TICK_MS : TICK_MS);
   }
 
   private tick(): void {

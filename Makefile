@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-py test-notebooks test-js test-browser bench lint drift js notebooks screenshots clean
+.PHONY: help setup demo test test-py test-notebooks test-js test-browser test-letta faults bench lint drift js notebooks screenshots clean
 
 # our tools first, and Node.js from .venv where the machine has none
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -43,6 +43,10 @@ test-browser: ## a real JupyterLab and Notebook 7 in Chromium
 	@$(BOOTSTRAP) test chromium
 	$(call say,"Browser tests")
 	@pytest -q tests/browser $(ARGS)
+
+faults: ## every way a stream can break, and what becomes of the run: the matrix as a table (ARGS="--json")
+	@$(BOOTSTRAP) test
+	@python scripts/faults.py $(ARGS)
 
 bench: ## the figures to reach, against letta-client (ARGS="--quick", "--json FILE")
 	@$(BOOTSTRAP) test

@@ -6,6 +6,7 @@ the calls, and can be taken back.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from letta_nb.calls import ran_here
@@ -108,3 +109,30 @@ def chosen(run: Run, calls: tuple[str | ToolCallEntry, ...]) -> list[ToolCallEnt
     if unknown:
         raise InputError(f"No pending call is {', '.join(unknown)}. Pending: {', '.join(there)}")
     return [there[call_id] for call_id in wanted] if wanted else pending
+
+
+Given = Answers | bool | Mapping[str, bool | str | Mapping[str, Any]]
+
+
+def given(run: Run, answers: Given) -> Answers:
+    """Answers to all pending calls: one for all, or one for each by its tool_call_id. Raises InputError.
+
+    True approves, False denies, a text denies and is the reason; a dict is the return of a tool that ran on this side:
+    {"tool_return": ..., "status": "success" or "error", "stdout": [...], "stderr": [...]}.
+    """
+    if isinstance(answers, Answers):
+        return answers
+    pending = chosen(run, ())
+    collected = Answers(run)
+    if not isinstance(answers, bool):
+        chosen(run, tuple(answers))
+        if missing := [str(call.tool_call_id) for call in pending if call.tool_call_id not in answers]:
+            raise InputError(f"All pending calls are answered in one request; {', '.join(missing)} has no answer.")
+    for call in pending:
+        said = answers if isinstance(answers, bool) else answers[str(call.tool_call_id)]
+        if isinstance(said, Mapping):
+            collected.ran(call, dict(said), CallTimes())
+        else:
+            reason = said if isinstance(said, str) else None
+            collected.decide(call, approve=said is True, reason=reason, at=None)
+    return collected

@@ -222,19 +222,18 @@ def _read(
     client: Client, opened: Stream | Run, tools: list[Tool], *, display: bool, waited: bool, complete: bool
 ) -> Live:
     """Read a run, shown in the current cell if it is to be."""
-    run = opened if isinstance(opened, Run) else opened.run
-    live: Live
-    if display and notebook.in_notebook():
-        from letta_nb import subshell
-        from letta_nb.widget import LiveView
+    asks: Asks = notebook.ask if notebook.can_ask() else None
+    if not (display and notebook.in_notebook()):
+        return Live(client, opened, tools=tools, asks=asks, complete=complete).start()
+    from letta_nb import subshell
+    from letta_nb.widget import LiveView
 
-        view = LiveView(run, lambda: live.elapsed, lambda: live.cancel(), lambda said: live.heard(said), waited=waited)
-        asks: Asks = ("page" if subshell.heard_while_blocked() else notebook.ask) if notebook.can_ask() else None
-        live = Live(client, opened, view, tools=tools, asks=asks, complete=complete)
-        view.show()
-        notebook.mark_shown(run)
-    else:
-        live = Live(client, opened, tools=tools, asks=notebook.ask if notebook.can_ask() else None, complete=complete)
+    if asks is not None and subshell.heard_while_blocked():
+        asks = "page"
+    live = Live(client, opened, tools=tools, asks=asks, complete=complete)
+    live.view = view = LiveView(live.run, lambda: live.elapsed, live.cancel, live.heard, waited=waited)
+    view.show()
+    notebook.mark_shown(live.run)
     return live.start()
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self, Unpack
 import httpx
 
 from letta_nb import events, history, sse
-from letta_nb.answers import Answers
+from letta_nb.answers import Given, given
 from letta_nb.capabilities import ServerInfo
 from letta_nb.connection import Connection, deadline_of, hurry
 from letta_nb.entries import Change
@@ -18,7 +18,7 @@ from letta_nb.flows import Flow, Pause
 from letta_nb.history import Order, Pages, Since
 from letta_nb.progress import acounted
 from letta_nb.protocol import Agent, Messages, Parameters
-from letta_nb.refusals import unreachable
+from letta_nb.refusals import READ_MAX, read_so_far, unreachable
 from letta_nb.run import Run
 from letta_nb.stream import AsyncStream
 
@@ -46,9 +46,9 @@ class AsyncClient(Connection):
         """`Client.stream` for `async with` and `async for`."""
         return AsyncStream(self, *self._message(agent, messages, conversation, parameters, extra_body, record, make_do))
 
-    def answer(self, run: Run, answers: Answers, start: int | None = None) -> AsyncStream:
-        """Send answers to a run's approval requests; `stream.run` is `run`, which goes on with them."""
-        return AsyncStream(self, *self._answers(run, answers, start))
+    def answer(self, run: Run, answers: Given, start: int | None = None) -> AsyncStream:
+        """`Client.answer` for `async with` and `async for`."""
+        return AsyncStream(self, *self._answers(run, given(run, answers), start))
 
     def attach(self, run_id: str, *, record: bool = True) -> AsyncStream:
         """The stream of a background run, from its beginning and on; of any other run, its messages so far."""
@@ -153,7 +153,7 @@ class AsyncClient(Connection):
                 try:
                     response = await self._http.send(asked, stream=streaming)
                     if streaming and not is_stream(response):
-                        await response.aread()
+                        response = await _read(response)
                 except sse.BROKEN as problem:
                     asked = flow.throw(problem)  # a flow may make do with what it has
                     continue
@@ -176,3 +176,19 @@ class AsyncClient(Connection):
 
     async def __aexit__(self, *exc: object) -> None:
         await self.aclose()
+
+
+async def _read(response: httpx.Response) -> httpx.Response:
+    """An answer that is no event stream, read as far as it goes."""
+    body = bytearray()
+    try:
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > READ_MAX:
+                break
+    except sse.BROKEN:
+        if response.is_success:
+            raise
+    finally:
+        await response.aclose()
+    return read_so_far(response, bytes(body))

@@ -67,6 +67,8 @@ class CallFold:
         call = known or self._open(event, piece, step, at)
         if known is None:
             changes.append(EntryOpened(at, call))
+            if call.here:
+                changes.append(EntryChanged(at, call))
         elif self._learn(call, piece, event):
             changes.append(EntryChanged(at, call))
         text = piece.arguments or ""
@@ -192,7 +194,10 @@ class CallFold:
         if run.era == "modern" and run.delivery != "token":
             return
         of_step = [other for other in run.tool_calls if other.step_index == call.step_index]
-        answered = [other.started_at for other in of_step if other.approval is not None]
+        # functions of this kernel had run before the answer went out
+        answered = [
+            other.returned_at if other.here else other.started_at for other in of_step if other.approval is not None
+        ]
         if answered:
             # the reply's tools ran after a person had answered, somewhere between the answer and this return
             begun = max((started for started in answered if started is not None), default=None)

@@ -9,7 +9,7 @@ from typing import Any, Self, Unpack
 import httpx
 
 from letta_nb import events, history, sse
-from letta_nb.answers import Answers
+from letta_nb.answers import Given, given
 from letta_nb.capabilities import ServerInfo
 from letta_nb.connection import Connection, deadline_of, hurry
 from letta_nb.entries import Change
@@ -18,7 +18,7 @@ from letta_nb.flows import Flow, Pause
 from letta_nb.history import Order, Pages, Since
 from letta_nb.progress import counted
 from letta_nb.protocol import Agent, Messages, Parameters
-from letta_nb.refusals import unreachable
+from letta_nb.refusals import READ_MAX, read_so_far, unreachable
 from letta_nb.run import Run
 from letta_nb.stream import Stream
 
@@ -56,9 +56,14 @@ class Client(Connection):
         """
         return Stream(self, *self._message(agent, messages, conversation, parameters, extra_body, record, make_do))
 
-    def answer(self, run: Run, answers: Answers, start: int | None = None) -> Stream:
-        """Send answers to a run's approval requests; `stream.run` is `run`, which goes on with them."""
-        return Stream(self, *self._answers(run, answers, start))
+    def answer(self, run: Run, answers: Given, start: int | None = None) -> Stream:
+        """Answer a run's approval requests; `stream.run` is `run`, which goes on with the answers.
+
+        `answers`: True approves all pending calls, False denies them; else one for each by tool_call_id: True, False, a
+        reason to deny, or the return of a tool that ran on this side (see `answers.given`). `start`: the run's zero on
+        the monotonic clock (ns), if this process made it.
+        """
+        return Stream(self, *self._answers(run, given(run, answers), start))
 
     def attach(self, run_id: str, *, record: bool = True) -> Stream:
         """The stream of a background run, from its beginning and on; of any other run, its messages so far."""
@@ -157,7 +162,7 @@ class Client(Connection):
                 try:
                     response = self._http.send(asked, stream=streaming)
                     if streaming and not is_stream(response):
-                        response.read()
+                        response = _read(response)
                 except sse.BROKEN as problem:
                     asked = flow.throw(problem)  # a flow may make do with what it has
                     continue
@@ -180,3 +185,20 @@ class Client(Connection):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _read(response: httpx.Response) -> httpx.Response:
+    """An answer that is no event stream, read as far as it goes."""
+    body = bytearray()
+    try:
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > READ_MAX:
+                break
+    except sse.BROKEN:
+        if response.is_success:
+            raise
+        # a refusal that is cut short is still that refusal
+    finally:
+        response.close()
+    return read_so_far(response, bytes(body))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar
 
+from letta_nb import words
 from letta_nb.entries import Usage
 from letta_nb.run import Run
 from letta_nb.views import StepView, ToolView, UsageView, Values, View, between, run_id, step_ids
@@ -124,7 +125,7 @@ RUNS: list[Column[View]] = [
     _Run(
         "tool_error_count",
         "Int64",
-        lambda view: view.per_run(lambda run: sum(call.status == "error" for call in run.tool_calls)),
+        lambda view: view.per_run(lambda run: sum(words.failed(call) for call in run.tool_calls)),
     ),
     _Run("event_count", "Int64", _run("event_count")),
     *(_Run(name, "Int64", _usage(name)) for name in _TOKENS),

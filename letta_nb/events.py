@@ -226,8 +226,9 @@ AnyEvent = TypedEvent | StreamError | Cancelled | Done | SessionEvent | UnknownE
 _adapter: TypeAdapter[Any] = TypeAdapter(TypedEvent)
 _validate = _adapter.validator.validate_json
 DONE = "[DONE]"
-# the event name under which a log keeps lines of transcripts that are not Letta's events
-SESSION = "session"
+# The event name under which a log keeps lines of transcripts that are not Letta's events. No server can send it: the
+# name of a server-sent event holds no newline.
+SESSION = "session\n"
 
 
 def parse(data: str, event: str = "") -> AnyEvent:

@@ -155,7 +155,8 @@ def _join_text(
         entry.cut = False
         changes.append(EntryChanged(at, entry))
     entry.buffer.append(text)
-    changes.append(TextAppended(at, entry, text))
+    # it was not there then: the entry's own times stay what they were
+    changes.append(TextAppended(None, entry, text))
 
 
 # -- how it ended ------------------------------------------------------------------------------------------------------

@@ -97,14 +97,15 @@ class Flows:
             own = {"agent_id": agent_id} if conversation_id == "default" else {}
             path = f"/v1/conversations/{conversation_id}/messages"
             return (yield self.streaming_request(path, {**body, **own, "streaming": True}))
-        response: httpx.Response | None = None
+        refused: httpx.Response | None = None
         for door in self._doors():
             more = {"streaming": True} if door == "messages" else {}
-            response = yield self.streaming_request(f"/v1/agents/{agent_id}/{door}", {**body, **more})
+            response: httpx.Response = yield self.streaming_request(f"/v1/agents/{agent_id}/{door}", {**body, **more})
             if not _no_door(response):
                 self.door = door
-                break
-        return response
+                return response
+            refused = refused or response
+        return refused
 
     def _doors(self) -> Iterator[Door]:
         yield self.door

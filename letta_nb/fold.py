@@ -186,10 +186,16 @@ class Fold:
         self._append_text(event, kind, text, at, changes)
 
     def _on_hidden(self, event: ev.HiddenReasoningMessage, at: int | None, changes: list[Change]) -> None:
+        key = ("hidden_reasoning", event.otid or event.id)
         step = self.step_for(event, at, changes)
-        entry = self._note(event, "hidden_reasoning", step, at)
+        entry = self._texts.get(key)
+        if entry is None:
+            entry = self._texts[key] = self._note(event, "hidden_reasoning", step, at)
+            changes.append(EntryOpened(at, entry))
+        entry.last_at = at
+        # sealed by the provider: kept, and nothing to show
         entry.extra["state"] = event.state
-        changes.append(EntryOpened(at, entry))
+        entry.extra["hidden_reasoning"] = entry.extra.get("hidden_reasoning", "") + (event.hidden_reasoning or "")
 
     def _on_tool_call(self, event: CallMessage, at: int | None, changes: list[Change]) -> None:
         step = self.step_for(event, at, changes)

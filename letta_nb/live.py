@@ -66,7 +66,7 @@ class Live:
         self._stream = None if isinstance(opened, Run) else opened
         # of a run that an earlier process made, the clock goes on by the calendar
         self._zero = client.clock_of(self.run)
-        self._view = view
+        self.view = view
         self._asks: Asks = asks
         self._complete = complete
         self._answers = Answers(self.run)
@@ -235,11 +235,11 @@ class Live:
             self._show(lambda view: view.changed(self.run, changes))
 
     def _show(self, what: Callable[[View], None]) -> None:
-        if self._view is not None:
+        if self.view is not None:
             try:
-                what(self._view)
+                what(self.view)
             except Exception as broken:
-                self._view = None
+                self.view = None
                 words = f"letta_nb: the run could not be shown here: {broken!r}. run.show() tries again."
                 warnings.warn(words, stacklevel=2)
 

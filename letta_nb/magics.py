@@ -59,7 +59,14 @@ _FLAGS = {
     "-h": ("help", True),
     "--help": ("help", True),
 }
-_VALUES = {"-a": "agent", "--agent": "agent", "-o": "out", "--out": "out", "-c": "conversation", "--conversation": "conversation"}
+_VALUES = {
+    "-a": "agent",
+    "--agent": "agent",
+    "-o": "out",
+    "--out": "out",
+    "-c": "conversation",
+    "--conversation": "conversation",
+}
 
 
 def parse(line: str) -> Options:

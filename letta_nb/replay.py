@@ -24,6 +24,7 @@ class Replay:
         self._source = source
         self._speed = speed
         self._stop = threading.Event()
+        self._over = threading.Event()
         self._problem: Exception | None = None
         self._start = time.monotonic_ns()
 
@@ -41,12 +42,13 @@ class Replay:
         reader = threading.Thread(target=context.run, args=(self._read, view), name="letta_nb replay", daemon=True)
         self._start = time.monotonic_ns()
         reader.start()
+        # an event and not `join`: a join that was interrupted calls a running thread dead (CPython gh-90882)
         try:
-            while reader.is_alive():
-                reader.join(0.1)
+            while not self._over.wait(0.1):
+                pass
         except KeyboardInterrupt:
             self.stop()
-            reader.join()
+            self._over.wait()
             raise
         if self._problem is not None:
             raise self._problem
@@ -59,6 +61,8 @@ class Replay:
                 view.ended(self.run, None)
         except Exception as problem:
             self._problem = problem
+        finally:
+            self._over.set()
 
     def _replay(self, view: View | None) -> None:
         run = self.run

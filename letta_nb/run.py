@@ -303,6 +303,11 @@ class Run(Shortcuts):
     def close_like(self, other: Run) -> list[Change]:
         """End a replay as `other` ended, with what its server told afterwards."""
         changes: list[Change] = []
+        for mine, theirs in zip(self.tool_calls, other.tool_calls, strict=False):
+            if (mine.approval, mine.answered_at) != (theirs.approval, theirs.answered_at):  # not sent yet
+                mine.approval, mine.answered_at, mine.reason = theirs.approval, theirs.answered_at, theirs.reason
+                mine.started_at = theirs.started_at
+                changes.append(EntryChanged(theirs.answered_at, mine))
         if other.cancellation is not None:
             changes += self.cancel_told(other.cancellation, other.cancellation.asked_at)
         if other.status == "running":

@@ -252,7 +252,7 @@ class ToolView(View):
 
     @cached_property
     def errors(self) -> list[tuple[str | None, str | None]]:
-        return [_error_of(call) if call.status == "error" else (None, None) for call in self.rows]
+        return [_error_of(call) if words.failed(call) else (None, None) for call in self.rows]
 
 
 class UsageView(View):

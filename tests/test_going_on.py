@@ -14,7 +14,6 @@ from scripted import AGENT, STREAM, ScriptedServer, answer, reset, response
 
 import letta_nb
 from letta_nb import api, errors, exchange
-from letta_nb.answers import Answers
 from letta_nb.run import Run
 
 ROOT = FIXTURES / "0.16.8"
@@ -139,15 +138,19 @@ def test_a_loaded_run_is_answered_over_the_current_client(tmp_path: Any) -> None
 def test_both_clients_answer(send: Send) -> None:
     with ScriptedServer(plays={SEND: two_legs("v1_approve_parallel_step")}) as server:
         run = send(server.url)
-        answers = Answers(run)
-        for call in run.pending:
-            answers.decide(call, approve=True, reason=None, at=None)
 
         async def later() -> None:
-            async with letta_nb.AsyncClient(server.url) as client, client.answer(run, answers) as stream:
+            async with letta_nb.AsyncClient(server.url) as client, client.answer(run, True) as stream:
                 _ = [event async for event in stream]
 
-        asyncio.run(later())
+        if send is _async:
+            asyncio.run(later())
+        else:
+            with (
+                letta_nb.Client(server.url) as client,
+                client.answer(run, {"call_2f95fb94cded4e8eb808": True}) as stream,
+            ):
+                list(stream)
     assert run.status == "completed"
     assert len(run.legs) == 2
 

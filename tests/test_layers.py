@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "letta_nb"
 
 # A module imports from lines above its own, never from its own line or below.
 LAYERS = """
-_version errors figures page subshell
+_version cleaning errors figures page subshell
 addresses log sse events entries shortcuts
 typed calls
 fetched sessions

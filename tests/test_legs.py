@@ -10,7 +10,7 @@ import pytest
 from recordings import FIXTURES
 
 from letta_nb import feed, frames, record, sse
-from letta_nb.answers import Answers, chosen
+from letta_nb.answers import Answers, chosen, given
 from letta_nb.calls import answers_in
 from letta_nb.entries import CallTimes, Leg
 from letta_nb.errors import InputError
@@ -196,6 +196,27 @@ def ask(run: Run, *ids: str) -> None:
     run.receive(Received(1, "", json.dumps({**event, "is_err": None, "tool_call": calls[0], "tool_calls": calls})))
     run.receive(Received(2, "", '{"message_type":"stop_reason","stop_reason":"requires_approval"}'))
     run.receive(Received(3, "", "[DONE]"))
+
+
+def test_answers_in_short() -> None:
+    returned = {"tool_return": "49", "status": "success"}
+    for said, items in (
+        (True, [{"approve": True}, {"approve": True}]),
+        (False, [{"approve": False}, {"approve": False}]),
+        ({"a": "too risky", "b": returned}, [{"approve": False, "reason": "too risky"}, returned]),
+    ):
+        run = Run({"messages": []})
+        ask(run, "a", "b")
+        approvals = given(run, said).body()["messages"][0]["approvals"]
+        kinds = ("type", "tool_call_id")
+        assert [{key: value for key, value in item.items() if key not in kinds} for item in approvals] == items
+    run = Run({"messages": []})
+    ask(run, "a", "b")
+    with pytest.raises(InputError, match="b has no answer"):
+        given(run, {"a": True})
+    with pytest.raises(InputError, match="No pending call is c"):
+        given(run, {"a": True, "b": True, "c": True})
+    assert len(run.pending) == 2
 
 
 def test_what_is_meant_must_be_pending() -> None:

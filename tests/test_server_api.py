@@ -249,3 +249,14 @@ def test_several_programs_and_the_agents_on_them() -> None:
         assert joined(wire.stream("x", agents["b"]), "assistant_message", "content") == "second"
         assert joined(wire.stream("x", made), "assistant_message", "content") == "second"
         wire.http.close()
+
+
+def test_a_limit_beyond_all_counting_is_no_limit(wire: Wire) -> None:
+    assert wire.get(f"/v1/agents/{wire.agent_id}/messages", limit=10**30)
+    answer = wire.http.post("/v1/runs/run-x/stream", json={"starting_after": 10**30})
+    assert answer.status_code == 422
+
+
+def test_a_wrong_method_is_told_all_right_ones(wire: Wire) -> None:
+    answer = wire.http.put("/v1/agents")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")

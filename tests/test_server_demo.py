@@ -218,3 +218,129 @@ def test_the_pace_is_a_pace() -> None:
     agent = demo_agent(pace=1000)
     assert agent.model is not None
     assert agent.model._pause == 0.001  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "places", "hours"),
+    [
+        ("Book me a bike in Oslo", ("Oslo",), 1),
+        ("rent a bike in Oslo for 3 hours", ("Oslo",), 3),
+        ("Please rent bikes in Oslo and Bergen for two hours", ("Oslo", "Bergen"), 2),
+        ("I want to hire a bicycle for 1.5h in Paris.", ("Paris",), 1.5),
+        ("Rent me a bike", (), 1),
+    ],
+)
+def test_a_rental_is_understood(prompt: str, places: tuple[str, ...], hours: float) -> None:
+    wish = read_wish(prompt)
+    assert (wish.kind, wish.places, wish.hours) == ("rent", places, hours)
+
+
+def pending(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return of_type(found, "approval_request_message")[-1]["tool_calls"]
+
+
+def test_a_rental_waits_for_approval_and_its_price_is_the_tools() -> None:
+    with serve(pace=0) as server:
+        wire = Wire(server.url)
+        calls = pending(wire.stream("Rent a bike in Oslo and Atlantis for 3 hours"))
+        assert [json.loads(call["arguments"]) for call in calls] == [
+            {"city": "Oslo", "hours": 3.0},
+            {"city": "Atlantis", "hours": 3.0},
+        ]
+        words = [{"type": "approval", "tool_call_id": call["tool_call_id"], "approve": True} for call in calls]
+        found = wire.stream(messages=[{"type": "approval", "approvals": words}])
+        wire.http.close()
+    (back,) = of_type(found, "tool_return_message")
+    receipt = json.loads(back["tool_returns"][0]["tool_return"])
+    said = joined(found, "assistant_message", "content")
+    assert receipt["price_eur"] == round(receipt["eur_per_hour"] * 3, 2) > 0
+    assert f"{receipt['price_eur']:.2f} €" in said
+    assert receipt["receipt"] in said
+    assert "no climate data for 'Atlantis'" in said
+
+
+def test_a_denied_rental_is_not_made_and_the_reason_is_told() -> None:
+    with serve(pace=0) as server:
+        wire = Wire(server.url)
+        (call,) = pending(wire.stream("Book me a bike in Oslo"))
+        word = {"type": "approval", "tool_call_id": call["tool_call_id"], "approve": False, "reason": "too cold"}
+        found = wire.stream(messages=[{"type": "approval", "approvals": [word]}])
+        wire.http.close()
+    said = joined(found, "assistant_message", "content")
+    assert "**not** rent a bike in Oslo" in said
+    assert "*too cold*" in said
+
+
+def test_a_rental_has_its_limits() -> None:
+    with serve(pace=0) as server:
+        wire = Wire(server.url)
+        (call,) = pending(wire.stream("Rent a bike in Oslo for 500 hours"))
+        word = {"type": "approval", "tool_call_id": call["tool_call_id"], "approve": True}
+        found = wire.stream(messages=[{"type": "approval", "approvals": [word]}])
+        assert "In which city" in joined(wire.stream("rent a bike"), "assistant_message", "content")
+        wire.http.close()
+    assert "up to 72 hours" in joined(found, "assistant_message", "content")
+
+
+MY_FUNCTION = {
+    "name": "my_function",
+    "description": "Add.",
+    "parameters": {
+        "type": "object",
+        "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+        "required": ["a", "b"],
+    },
+}
+GREET = {
+    "name": "greet",
+    "parameters": {"type": "object", "properties": {"who": {"type": "string"}, "loud": {"type": "boolean"}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tool", "arguments"),
+    [
+        ("use my_function with a=3, b=4", MY_FUNCTION, {"a": 3, "b": 4}),
+        ("my_function(3, 4)", MY_FUNCTION, {"a": 3, "b": 4}),
+        ("Call my_function(3, b=4), please.", MY_FUNCTION, {"a": 3, "b": 4}),
+        ("my_function where a is 3 and b is 4.", MY_FUNCTION, {"a": 3, "b": 4}),
+        ("my_function", MY_FUNCTION, {}),
+        ('greet(who="Ann (and Bob)")', GREET, {"who": "Ann (and Bob)"}),
+        ("greet with who: Ann, loud=true", GREET, {"who": "Ann", "loud": True}),
+        ("please greet who=3", GREET, {"who": "3"}),
+    ],
+)
+def test_a_clients_tool_is_called_as_the_prompt_says(prompt: str, tool: Any, arguments: Any) -> None:
+    with serve(pace=0) as server:
+        wire = Wire(server.url)
+        (call,) = pending(wire.stream(prompt, client_tools=[tool]))
+        assert json.loads(call["arguments"]) == arguments
+        item = {"type": "tool", "tool_call_id": call["tool_call_id"], "tool_return": "forty-two", "status": "success"}
+        found = wire.stream(messages=[{"type": "approval", "approvals": [item]}], client_tools=[tool])
+        wire.http.close()
+    assert joined(found, "assistant_message", "content") == f"`{tool['name']}` returned `forty-two`."
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ({"type": "tool", "tool_return": "ZeroDivisionError", "status": "error"}, "failed: ZeroDivisionError"),
+        ({"type": "approval", "approve": False, "reason": "not now"}, "was not run: you denied it and said *not now*"),
+    ],
+)
+def test_a_clients_tool_that_did_not_work_is_told(item: dict[str, Any], said: str) -> None:
+    with serve(pace=0) as server:
+        wire = Wire(server.url)
+        (call,) = pending(wire.stream("my_function(1, 2)", client_tools=[MY_FUNCTION]))
+        item["tool_call_id"] = call["tool_call_id"]
+        found = wire.stream(messages=[{"type": "approval", "approvals": [item]}], client_tools=[MY_FUNCTION])
+        wire.http.close()
+    assert said in joined(found, "assistant_message", "content")
+
+
+def test_an_offer_that_the_prompt_does_not_name_changes_nothing() -> None:
+    with serve(pace=0) as server:
+        wire = Wire(server.url)
+        found = wire.stream("2 + 2", client_tools=[MY_FUNCTION])
+        wire.http.close()
+    assert not of_type(found, "approval_request_message")

@@ -55,13 +55,13 @@ def test_cancel_ends_the_stream_at_once() -> None:
             assert other.http.post(path, json={"run_ids": [run_id]}).json() == {run_id: "cancelled"}
             rest = [line for line in lines if line]
             assert time.monotonic() - started < 1
-        assert rest[-1] == 'data: {"message_type":"stop_reason","stop_reason":"cancelled"}'
+        assert rest[-1] == 'data: {"message_type": "stop_reason", "stop_reason": "cancelled"}'
         assert "[DONE]" not in "".join(rest)
         assert (wait_for_end(wire, run_id)["status"], len(wire.get("/v1/runs/"))) == ("cancelled", 1)
         assert wire.get(f"/v1/runs/{run_id}/steps")[0]["status"] == "cancelled"
         again = other.http.post(path, json={})
         assert again.status_code == 409
-        assert again.json()["detail"].startswith("No active runs to cancel")
+        assert again.json()["detail"].startswith("CONFLICT: No active runs to cancel for agent agent-")
         # what was said stays said
         play.released.set()
         wire.stream("and?")

@@ -337,10 +337,69 @@ def test_messages_that_start_nothing_are_refused_inside_the_stream(messages: Any
     assert detail in found[-1]["detail"]
 
 
-@pytest.mark.parametrize("field", [{"background": True}, {"client_tools": [{"name": "f"}]}, {"override_model": "x/y"}])
+@pytest.mark.parametrize(
+    "field", [{"client_skills": [{"name": "f"}]}, {"return_logprobs": True}, {"return_token_ids": True}]
+)
 def test_what_is_not_supported_is_refused(field: dict[str, Any]) -> None:
     with playing([[("say", "x")]]) as wire:
         body = {"messages": [{"role": "user", "content": "x"}], **field}
         answer = wire.http.post(f"/v1/agents/{wire.agent_id}/messages/stream", json=body)
     assert answer.status_code == 400
     assert next(iter(field)) in answer.json()["detail"]
+
+
+def get_paris(city: str) -> str:
+    """The weather."""
+    return f'{{"city": "{city}", "temp_c": 21}}'
+
+
+def roll_die(sides: int) -> int:
+    """Roll a die."""
+    return 4
+
+
+RECORDED: list[tuple[str, list[Any], dict[str, Any]]] = [
+    ("v1_noping_step", [[("think", "t"), ("say", "s")]], {"include_pings": False}),
+    ("v1_input_string", [[("think", "t"), ("say", "s")]], {"input": "hello"}),
+    ("v1_streaming_false_on_stream", [[("think", "t"), ("say", "s")]], {"streaming": False}),
+    ("compat_stream_steps", [[("think", "t"), ("say", "s")]], {"stream_steps": True}),
+    ("v1_loop_maxsteps3_step", [[("think", "t"), ("call", "roll_die", '{"sides": 6}')]] * 3, {"max_steps": 3}),
+    (
+        "v1_include_return_types",
+        [[("think", "t"), ("call", "get_paris", '{"city": "Paris"}')], [("think", "t"), ("say", "s")]],
+        {"include_return_message_types": ["assistant_message", "tool_return_message"]},
+    ),
+    ("v1_multimodal", [[("say", "s")]], {}),
+]
+
+
+@pytest.mark.parametrize(("case", "replies", "options"), RECORDED, ids=[case for case, _, _ in RECORDED])
+def test_options_act_as_recorded(case: str, replies: Any, options: dict[str, Any]) -> None:
+    """The same events with the same keys, in the same order, and the same nulls."""
+    play = Play(replies)
+    if "input" not in options:
+        request = json.loads((RECORDINGS / f"{case}.json").read_text(encoding="utf-8"))["request"]
+        options = {"messages": request["body"]["messages"]} | options
+    with playing(play, agent=play.agent(get_paris, roll_die)) as wire:
+        ours = wire.stream(**options)
+    counts = ("cached_input_tokens", "cache_write_tokens", "reasoning_tokens")
+    for found in (ours, theirs := recorded(case)):
+        for key in counts:
+            found[-1].pop(key)
+    assert [nulls(event) for event in ours] == [nulls(event) for event in theirs]
+    assert ours[-2] == theirs[-2]
+    if case == "v1_multimodal":
+        image = play.seen[0][-1].parts[-1].content[1]
+        assert (image.media_type, len(image.data) > 50) == ("image/png", True)
+
+
+def nulls(event: dict[str, Any]) -> list[tuple[str, bool]]:
+    return [(key, value is None) for key, value in event.items()]
+
+
+def test_an_image_that_cannot_be_read_is_refused() -> None:
+    source = {"type": "base64", "media_type": "image/png", "data": "x"}
+    with playing([[("say", "x")]]) as wire:
+        found = wire.stream(messages=[{"role": "user", "content": [{"type": "image", "source": source}]}])
+    assert "base64" in found[-1]["detail"]
+    assert kinds(found) == ["ping", "stop_reason", "error_message"]

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pydantic_ai import Agent
     from pydantic_ai.models import Model
 
+    from letta_nb.server.eras import EraName
+    from letta_nb.server.faults import Fault
     from letta_nb.server.lifecycle import Server
 
 __all__ = ["serve"]
@@ -31,7 +33,11 @@ def serve(
     password: str | None = None,
     message_tool: bool = False,
     ping_interval: float = 20.0,
+    background: bool = True,
+    background_ttl: float = 3 * 3600,
+    era: EraName = "modern",
     pace: float = 45.0,
+    fault: Fault | None = None,
 ) -> Server:
     """Serve agents on the Letta endpoint. The server is started: use it in a `with` block, or `stop()` it.
 
@@ -46,7 +52,11 @@ def serve(
         password: What clients must send as bearer key or X-BARE-PASSWORD.
         message_tool: Give the agents Letta's `send_message` tool to speak with.
         ping_interval: Seconds of silence before a ping.
+        background: Whether runs may go on in the background; without, as a Letta server that has no Redis.
+        background_ttl: For how many seconds after its start the stream of a background run can be read again.
+        era: "seed" speaks as the servers of early 2025 did: no approvals, no background, no cancel, fewer fields.
         pace: Tokens per second of the scripted model; 0 for as fast as it can.
+        fault: For tests: how answers to messages go wrong, one of the names in `letta_nb.server.faults`.
     """
     require_extra()
     from letta_nb.server.assembly import assemble
@@ -62,7 +72,11 @@ def serve(
         password=password,
         message_tool=message_tool,
         ping_interval=ping_interval,
+        background=background,
+        background_ttl=background_ttl,
+        era=era,
         pace=pace,
+        fault=fault,
     )
     return server.start()
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response, StreamingResponse
 
-from letta_nb.server import wire
+from letta_nb.server import doors
+from letta_nb.server.answers import BODY, MODEL, problems, streams
 from letta_nb.server.events import MessageTool
-from letta_nb.server.feed import frame
 from letta_nb.server.routing import AgentId, Paging, Served, find, paging
-from letta_nb.server.schemas import AgentCreate, CancelRequest, StreamRequest
-from letta_nb.server.store import Row
+from letta_nb.server.schemas import AgentCreate, CancelRequest, MessagesRequest, MessageType, StreamRequest
+from letta_nb.server.service import Service
+from letta_nb.server.store import Row, Thread
 from letta_nb.server.wire import Event
 
 router = APIRouter(prefix="/v1/agents", tags=["agents"])
 
 
-@router.get("")
+@router.get("", responses=problems(404))
 async def list_agents(
     service: Served,
     page: Annotated[Paging, paging(order="desc", limit=50)],
@@ -35,22 +36,26 @@ async def list_agents(
     if tags:
         enough = all if match_all_tags else any
         rows = [row for row in rows if enough(tag in row["tags"] for tag in tags)]
-    return [service.roster.state(row) for row in rows[:limit]]
+    return [_state(service, row) for row in rows[:limit]]
 
 
-@router.post("")
+@router.post("", responses=problems(404, *BODY))
 async def create_agent(service: Served, request: AgentCreate) -> Row:
     """Add an agent that runs on one of the served programs."""
     return service.roster.state(service.roster.create(request))
 
 
-@router.get("/{agent_id}")
+@router.get("/{agent_id}", responses=problems(404))
 async def retrieve_agent(service: Served, agent_id: AgentId) -> Row:
     """One agent."""
-    return service.roster.state(find(service.store, "agents", agent_id))
+    return _state(service, find(service.store, "agents", agent_id))
 
 
-@router.delete("/{agent_id}")
+def _state(service: Service, agent: Row) -> Row:
+    return service.roster.state(agent, service.approvals.pending(Thread(agent["id"])))
+
+
+@router.delete("/{agent_id}", responses=problems(404))
 async def delete_agent(service: Served, agent_id: AgentId) -> Row:
     """Delete an agent with its messages and runs."""
     find(service.store, "agents", agent_id)
@@ -58,7 +63,7 @@ async def delete_agent(service: Served, agent_id: AgentId) -> Row:
     return {"message": f"Agent id={agent_id} successfully deleted"}
 
 
-@router.get("/{agent_id}/messages")
+@router.get("/{agent_id}/messages", responses=problems(404))
 async def list_messages(
     service: Served,
     agent_id: AgentId,
@@ -66,34 +71,37 @@ async def list_messages(
     use_assistant_message: bool = True,
     assistant_message_tool_name: str = "send_message",
     assistant_message_tool_kwarg: str = "message",
-    include_return_message_types: Annotated[list[str] | None, Query()] = None,
+    include_return_message_types: Annotated[list[MessageType] | None, Query()] = None,
+    conversation_id: str | None = None,
 ) -> list[Event]:
-    """The agent's messages. `limit` counts messages, and a message may be several events."""
+    """The agent's messages, of all conversations or of one. `limit` counts messages; one may be several events."""
     find(service.store, "agents", agent_id)
-    rows = page.rows(service.store, "messages", agent_id=agent_id)
+    thread = "" if conversation_id == "default" else conversation_id
+    rows = page.rows(service.store, "messages", agent_id=agent_id, conversation_id=thread)
     tool = MessageTool(use_assistant_message, assistant_message_tool_name, assistant_message_tool_kwarg)
     events = service.transcript.events(rows, tool)
     wanted = include_return_message_types
     return [event for event in events if wanted is None or event["message_type"] in wanted]
 
 
-@router.post("/{agent_id}/messages/stream", response_class=StreamingResponse)
-async def stream_message(service: Served, agent_id: AgentId, request: StreamRequest) -> StreamingResponse:
+@router.post("/{agent_id}/messages/stream", response_class=StreamingResponse, responses=streams(404, 409, 503, *BODY))
+async def stream_message(service: Served, agent_id: AgentId, request: StreamRequest) -> Response:
     """Send messages to the agent and stream what it does about them."""
     agent = find(service.store, "agents", agent_id)
-    if unsupported := request.unsupported():
-        names = ", ".join(unsupported)
-        raise HTTPException(400, f"INVALID_ARGUMENT: the embedded server of letta_nb does not support: {names}")
-    program = service.roster.program(agent)
-    if program is None:
-        raise HTTPException(400, f"The program {agent['program']!r} of this agent is not being served")
-    run = service.start(agent, program, request)
-    keepalive = (lambda: frame(wire.ping(run.id))) if request.include_pings else None
-    frames = run.feed.follow(service.settings.ping_interval, keepalive)
-    return StreamingResponse(frames, media_type="text/event-stream; charset=utf-8")
+    return doors.stream(service, agent, Thread(agent_id), request, run_type="send_message_streaming", lock=False)
 
 
-@router.post("/{agent_id}/messages/cancel")
+@router.post("/{agent_id}/messages", response_class=StreamingResponse, responses=streams(*MODEL, *BODY, whole=True))
+async def send_message(service: Served, agent_id: AgentId, request: MessagesRequest, raw: Request) -> Response:
+    """Send messages to the agent: one answer with all that it does about them, or a stream if `streaming`."""
+    doors.check_streaming(request, raw.headers)
+    agent = find(service.store, "agents", agent_id)
+    if request.streaming:
+        return doors.stream(service, agent, Thread(agent_id), request, run_type="send_message", lock=False)
+    return await doors.whole(service, agent, Thread(agent_id), request, run_type="send_message", lock=False)
+
+
+@router.post("/{agent_id}/messages/cancel", responses=problems(404, 409, *BODY))
 async def cancel_message(service: Served, agent_id: AgentId, request: CancelRequest | None = None) -> dict[str, str]:
     """Cancel runs of the agent that are going on."""
     find(service.store, "agents", agent_id)

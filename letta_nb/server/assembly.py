@@ -11,6 +11,8 @@ from pydantic_ai.models import Model
 
 from letta_nb.errors import ConfigurationError
 from letta_nb.server.demo import demo_agent
+from letta_nb.server.eras import VERSIONS, EraName
+from letta_nb.server.faults import Fault
 from letta_nb.server.lifecycle import Server
 from letta_nb.server.programs import make_programs
 from letta_nb.server.service import Settings
@@ -30,8 +32,14 @@ def assemble(
     password: str | None,
     message_tool: bool,
     ping_interval: float,
+    background: bool,
+    background_ttl: float,
+    era: EraName,
+    fault: Fault | None,
 ) -> Server:
     """The server, not yet started."""
+    if era not in VERSIONS:
+        raise ConfigurationError(f"serve(era={era!r}): there are {' and '.join(VERSIONS)}")
     try:
         real = _model(model, base_url, api_key)
         programs = make_programs(_default(model, real, pace) if agents is None else agents, real)
@@ -41,8 +49,16 @@ def assemble(
         raise ConfigurationError(f"serve: {error}") from error
     if not programs:
         raise ConfigurationError("serve(agents={}): there is nothing to serve")
-    settings = Settings(database=database, password=password, message_tool=message_tool, ping_interval=ping_interval)
-    return Server(programs, settings, host=host, port=port)
+    settings = Settings(
+        database=database,
+        password=password,
+        message_tool=message_tool,
+        ping_interval=ping_interval,
+        background=background,
+        background_ttl=background_ttl,
+        era=era,
+    )
+    return Server(programs, settings, host=host, port=port, fault=fault)
 
 
 def _default(model: Model | str | None, real: Model | str | None, pace: float) -> dict[str, Agent[Any, Any]]:

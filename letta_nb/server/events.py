@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -80,12 +80,21 @@ class Reply:
         whole = [wire.tool_call(c.tool_call_id, name=c.tool_name, arguments=arguments_text(c.args)) for c in calls]
         return self.event("tool_call_message", "tool_call", tool_call=dict(whole[0]), tool_calls=whole)
 
-    def tool_returns(self, returns: Sequence[ToolReturnPart], outputs: Mapping[str, ToolOutput]) -> Event:
-        """The returns of a step's calls in one event; the top-level keys mirror the first."""
+    def approval_piece(self, call_id: str, *, name: str | None = None, arguments: str | None = None) -> Event:
+        """A piece of a call that waits for approval."""
+        piece = wire.approval_call(call_id, name=name, arguments=arguments)
+        request_id = wire.approval_request_id(self.message_id)
+        ids = {"step_id": self.step_id, "run_id": self.run_id}
+        return wire.approval_request(request_id, wire.date_text(self.at), piece, dict(piece), **ids)
+
+    def tool_returns(
+        self, returns: Sequence[ToolReturnPart], outputs: Mapping[str, ToolOutput], name: str | None
+    ) -> Event:
+        """The returns of a step's calls in one event; the top-level keys mirror the first. `name`: the tool's."""
         entries = [_return_entry(part, outputs.get(part.tool_call_id)) for part in returns]
         own = {key: value for key, value in entries[0].items() if key != "type"}
         event = self.event("tool_return_message", "tool_return", **own, tool_returns=entries)
-        return event | {"name": returns[0].tool_name}
+        return event | {"name": name}
 
 
 def arguments_text(args: str | Mapping[str, Any] | None) -> str:
@@ -101,14 +110,22 @@ def _return_entry(part: ToolReturnPart, output: ToolOutput | None) -> Event:
 
 
 def response_events(
-    reply: Reply, parts: Sequence[ModelResponsePart], returns: Iterable[ToolReturnPart], message_tool: MessageTool
+    reply: Reply,
+    parts: Sequence[ModelResponsePart],
+    failed: Collection[str],
+    message_tool: MessageTool,
+    waiting: Collection[str] = (),
 ) -> Iterator[Event]:
-    """A complete reply as events; calls made at once share one. A message whose call failed is shown as a call."""
-    failed = {part.tool_call_id for part in returns if part.outcome != "success"}
+    """A complete reply as events; calls made at once share one. Those `waiting` for approval are left out.
+
+    A message whose call `failed` is shown as a call.
+    """
     calls: list[ToolCallPart] = []
     for index, part in enumerate(parts):
         if isinstance(part, ToolCallPart):
             words = None if part.tool_call_id in failed else message_tool.words(part)
+            if part.tool_call_id in waiting:
+                continue
             if words is None:
                 calls.append(part)
             else:

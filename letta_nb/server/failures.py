@@ -20,13 +20,24 @@ class RefusedInput(ValueError):
     """Messages that a run cannot start from; Letta says so inside the stream."""
 
 
+class PendingApproval(RefusedInput):
+    """A message to an agent that waits for an answer to the request `request_id`."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(
+            "CONFLICT: Cannot send a new message: The agent is waiting for approval on a tool call. "
+            "Please approve or deny the pending request before continuing."
+        )
+        self.request_id = request_id
+
+
 class Failure(NamedTuple):
     """How the end of a failed run is worded."""
 
     stop_reason: str
     error_type: str
     message: str
-    detail: str
+    detail: str | None
 
 
 _LLM = "An error occurred with the LLM request."
@@ -58,5 +69,7 @@ def _kind(error: BaseException) -> tuple[str, str, str]:
             return "invalid_llm_response", "llm_empty_response", "LLM returned an empty response."
         case UnexpectedModelBehavior():
             return "invalid_llm_response", "llm_error", _LLM
+        case PendingApproval():
+            return "error", "internal_error", str(error)
         case _:
             return "error", "internal_error", _UNKNOWN

@@ -16,6 +16,7 @@ import uvicorn
 
 from letta_nb.errors import ConfigurationError
 from letta_nb.server.app import create_app
+from letta_nb.server.faults import Connection, Fault, Faulty, check
 from letta_nb.server.programs import Program
 from letta_nb.server.security import Guard, is_loopback
 from letta_nb.server.service import Service, Settings
@@ -26,7 +27,15 @@ _START_SECONDS = 20
 class Server:
     """An agent server at `url`. It runs from `start()`, or `with`, to `stop()`."""
 
-    def __init__(self, programs: Mapping[str, Program], settings: Settings, *, host: str, port: int) -> None:
+    def __init__(
+        self,
+        programs: Mapping[str, Program],
+        settings: Settings,
+        *,
+        host: str,
+        port: int,
+        fault: Fault | None = None,
+    ) -> None:
         if not is_loopback(host) and not settings.password:
             raise ConfigurationError(
                 f"serve(host={host!r}) would let others run code on this machine: pass password=... with it"
@@ -35,6 +44,7 @@ class Server:
         self._port = port
         self._programs = programs
         self._settings = settings
+        self._fault = check(fault)
         self._thread: Thread | None = None
         self._uvicorn: _Uvicorn | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -122,11 +132,13 @@ class Server:
 
     async def _serve(self, listener: socket.socket) -> None:
         service = Service(self._programs, self._settings)
-        guarded = Guard(create_app(service), host=self.host, port=self._port, password=self._settings.password)
+        app = create_app(service)
+        answering = app if self._fault is None else Faulty(app, *self._fault)
+        guarded = Guard(answering, host=self.host, port=self._port, password=self._settings.password)
         config = uvicorn.Config(
             guarded,
             loop="asyncio",
-            http="h11",
+            http="h11" if self._fault is None else Connection,
             ws="none",
             lifespan="off",
             log_config=None,

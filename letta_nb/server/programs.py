@@ -4,23 +4,38 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic_ai import Agent, AgentRun
 from pydantic_ai.capabilities import AbstractCapability, ReinjectSystemPrompt, UseThreadExecutor
-from pydantic_ai.messages import ModelMessage
+from pydantic_ai.messages import ModelMessage, UserContent
 from pydantic_ai.models import Model, infer_model
 from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.models.wrapper import WrapperModel
-from pydantic_ai.tools import Tool
-from pydantic_ai.toolsets import AbstractToolset, CombinedToolset, FunctionToolset, WrapperToolset
+from pydantic_ai.tools import DeferredToolResults, Tool, ToolDefinition
+from pydantic_ai.toolsets import AbstractToolset, CombinedToolset, ExternalToolset, FunctionToolset, WrapperToolset
 from pydantic_ai.usage import UsageLimits
 
+from letta_nb.server.schemas import ClientTool
 from letta_nb.server.store import Row
 from letta_nb.server.tools import DaemonThreads, ToolRuns, message_toolset
 
 _THREADS = DaemonThreads()
+
+
+_WAITING = ("external", "unapproved")
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a run starts from: what was said so far, or results of the calls that its last reply made."""
+
+    history: Sequence[ModelMessage]
+    results: DeferredToolResults | None = None
+    prompt: Sequence[UserContent] | None = None
+    client_tools: Sequence[ClientTool] = ()
 
 
 @dataclass(frozen=True)
@@ -58,7 +73,7 @@ class Program:
 
     @asynccontextmanager
     async def start(
-        self, agent: Row, system: str | None, history: Sequence[ModelMessage], tools: ToolRuns
+        self, agent: Row, system: str | None, opening: Opening, tools: ToolRuns
     ) -> AsyncGenerator[AgentRun[Any, Any]]:
         """A run as the Letta agent `agent`; `system`, where there is one, replaces all that the program would say."""
         blocks = memory_text(agent)
@@ -68,17 +83,60 @@ class Program:
             said, own = blocks or None, nullcontext()
         else:
             said, own = None, self.agent.override(instructions="\n\n".join(filter(None, (system, blocks))))
+        toolsets: list[AbstractToolset[Any]] = [message_toolset()] if agent["message_tool"] else []
+        offered = {tool.name: _definition(tool) for tool in opening.client_tools}
+        tools.shadowed = {name: offered.pop(name) for name in self.tools() if name in offered}
+        if offered:
+            toolsets.append(ExternalToolset(list(offered.values())))
         with own:
             async with self.agent.iter(
-                message_history=history,
+                opening.prompt,
+                message_history=opening.history,
+                deferred_tool_results=opening.results,
                 model=self.model,
                 instructions=said,
                 # a run's length is Letta's max_steps
                 usage_limits=UsageLimits(request_limit=None),
-                toolsets=[message_toolset()] if agent["message_tool"] else None,
+                toolsets=toolsets or None,
                 capabilities=capabilities,
             ) as run:
+                _allow_deferral(run)
                 yield run
+
+
+def kind_of(run: AgentRun[Any, Any], tool_name: str) -> str:
+    """What pydantic-ai calls the kind of a tool, "unknown" if the run has none of that name."""
+    found = run.ctx.deps.tool_manager.get_tool_def(tool_name)
+    return found.kind if found else "unknown"
+
+
+def waits(run: AgentRun[Any, Any], tool_name: str) -> bool:
+    """Whether calls of that tool are the client's to approve or to run."""
+    return kind_of(run, tool_name) in _WAITING and not _answers_itself(run.ctx.deps.root_capability)
+
+
+def _answers_itself(capability: AbstractCapability[Any]) -> bool:
+    """Whether the program has a handler of its own for calls that wait: then it is asked, not the client."""
+    handlers: list[bool] = []
+    capability.apply(
+        lambda c: handlers.append(
+            type(c).handle_deferred_tool_calls is not AbstractCapability.handle_deferred_tool_calls
+        )
+    )
+    return any(handlers)
+
+
+def _allow_deferral(run: AgentRun[Any, Any]) -> None:
+    # Any tool may ask for approval from within, whatever the agent's output types are. A run's own `output_type`
+    # would say so too, but an agent with output validators takes none.
+    schema = copy(run.ctx.deps.output_schema)
+    schema.allows_deferred_tools = True
+    run.ctx.deps.output_schema = schema
+
+
+def _definition(tool: ClientTool) -> ToolDefinition:
+    schema = tool.parameters or {"type": "object", "properties": {}}
+    return ToolDefinition(name=tool.name, description=tool.description, parameters_json_schema=schema, kind="external")
 
 
 def make_programs(agents: Mapping[str, Agent[Any, Any]], model: Model | str | None) -> dict[str, Program]:

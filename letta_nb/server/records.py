@@ -10,7 +10,7 @@ from pydantic_ai.usage import RequestUsage
 
 from letta_nb.server import wire
 from letta_nb.server.schemas import StreamRequest
-from letta_nb.server.store import Row, Store
+from letta_nb.server.store import Row, Store, Thread
 from letta_nb.server.views import tokens, total
 from letta_nb.server.wire import Event
 
@@ -20,9 +20,9 @@ _COMPLETED = ("end_turn", "max_steps", "tool_rule", "requires_approval")
 class RunRecord:
     """Keeps the row of one run, and the rows of its steps, true while it goes on."""
 
-    def __init__(self, store: Store, agent_id: str, request: StreamRequest, model: Model) -> None:
+    def __init__(self, store: Store, thread: Thread, request: StreamRequest, model: Model, run_type: str) -> None:
         self.id = wire.new_id("run")
-        self.agent_id = agent_id
+        self.agent_id = thread.agent_id
         self._store = store
         self._model = model
         self._started = time.perf_counter_ns()
@@ -38,7 +38,8 @@ class RunRecord:
                 "include_return_message_types",
             }
         )
-        row: Row = {"id": self.id, "agent_id": agent_id, "status": "running", "stop_reason": None}
+        row: Row = {"id": self.id, **thread.columns, "status": "running", "stop_reason": None}
+        row |= {"background": int(request.background), "run_type": run_type}
         times = {"created_at": wire.utc_text(), "completed_at": None, "run_start_ns": time.time_ns()}
         self._store.add("runs", row | times | {"request_config": config, "error": None})
 
@@ -65,6 +66,11 @@ class RunRecord:
         self._store.update("steps", step_id, status="success", tokens=tokens(response.usage), **times)
         self._open_step = None
         self._last_step = step_id
+
+    def end_tools(self, step_id: str, response: ModelResponse, tool_ns: dict[str, int]) -> None:
+        """Tools of an earlier run's step are done: they had waited for the client."""
+        self._tools += [call.tool_name for call in response.tool_calls if call.tool_call_id in tool_ns]
+        self._store.update("steps", step_id, tool_execution_ns=max(tool_ns.values(), default=None))
 
     def finish(self, stop_reason: str, error: str | None = None) -> None:
         """The run is over, one way or another; only the first word counts."""

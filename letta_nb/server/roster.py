@@ -11,9 +11,10 @@ from uuid import UUID
 from pydantic_ai.tools import Tool
 
 from letta_nb.server import wire
+from letta_nb.server.approvals import Pending
 from letta_nb.server.programs import Program, memory_text
 from letta_nb.server.schemas import AgentCreate
-from letta_nb.server.store import Row, Store
+from letta_nb.server.store import Row, Store, Thread
 from letta_nb.server.tools import MESSAGE_TOOL, message_toolset
 
 _SPEAKS_BY_TOOL = ("memgpt_agent", "memgpt_v2_agent")
@@ -34,9 +35,9 @@ class Roster:
             if not store.page("agents", name=key, limit=1):
                 self.create(AgentCreate(name=key, agent_type=agent_type, model=key))
 
-    def program(self, agent: Row) -> Program | None:
-        """What the agent runs on; None if this process does not serve it any more."""
-        return self._programs.get(agent["program"])
+    def program(self, agent: Row, model: str | None = None) -> Program | None:
+        """What the agent runs on, or what has that `model`; None if this process does not serve it any more."""
+        return self._chosen(model) if model else self._programs.get(agent["program"])
 
     def create(self, request: AgentCreate) -> Row:
         """Add an agent; its program is the one whose model was asked for, by default the first."""
@@ -60,10 +61,14 @@ class Roster:
             "updated_at": created,
         }
         self._store.add("agents", agent)
-        message = {"id": wire.new_id("message"), "agent_id": agent["id"], "run_id": None, "step_id": None}
-        system = {"role": "system", "at": wire.now().isoformat(), "otid": None, "content": self._system(agent)}
-        self._store.add("messages", message | system)
+        self.open(agent, Thread(agent["id"]))
         return agent
+
+    def open(self, agent: Row, thread: Thread) -> None:
+        """Begin a thread with the agent's system prompt."""
+        message = {"id": wire.new_id("message"), **thread.columns, "run_id": None, "step_id": None}
+        system = {"role": "system", "at": wire.now().isoformat(), "otid": None, "content": self.system(agent)}
+        self._store.add("messages", message | system)
 
     def _chosen(self, model: str | None) -> Program:
         for program in self._programs.values():
@@ -72,19 +77,20 @@ class Roster:
         handles = [program.handle for program in self._programs.values()]
         raise UnknownName(f"NOT_FOUND: Handle {model} not found, must be one of {handles}")
 
-    def _system(self, agent: Row) -> str:
+    def system(self, agent: Row) -> str:
+        """The agent's system prompt as it now is."""
         program = self.program(agent)
         system = agent["system"] if agent["system"] is not None else program.prompt() if program else ""
         return "\n\n".join(filter(None, (system, memory_text(agent))))
 
-    def state(self, agent: Row) -> Row:
-        """The agent as `GET /v1/agents/{id}` shows it."""
+    def state(self, agent: Row, pending: Pending | None = None) -> Row:
+        """The agent as `GET /v1/agents/{id}` shows it, with the request for approval that it waits on."""
         program = self.program(agent)
         tools = program.tools() if program else {}
         shown = [tool for name, tool in tools.items() if agent["tools"] is None or name in agent["tools"]]
         if agent["message_tool"]:
             shown += message_toolset().tools.values()
-        return _state(agent, program, self._system(agent), [_tool_state(tool) for tool in shown])
+        return _state(agent, program, self.system(agent), [_tool_state(tool) for tool in shown], pending)
 
 
 def _wants_message_tool(request: AgentCreate) -> bool:
@@ -114,10 +120,11 @@ def _tool_state(tool: Tool[Any]) -> Row:
         "source_code": source,
         "json_schema": {"name": tool.name, "description": definition.description, "parameters": parameters},
         "tags": [],
+        "default_requires_approval": True if tool.requires_approval else None,
     }
 
 
-def _state(agent: Row, program: Program | None, system: str, tools: list[Row]) -> Row:
+def _state(agent: Row, program: Program | None, system: str, tools: list[Row], pending: Pending | None) -> Row:
     blocks: list[Row] = agent["blocks"]
     memory: Row = {"agent_type": agent["agent_type"], "blocks": blocks, "file_blocks": [], "prompt_template": ""}
     return {
@@ -147,7 +154,7 @@ def _state(agent: Row, program: Program | None, system: str, tools: list[Row]) -
         "tags": agent["tags"],
         "identity_ids": [],
         "message_buffer_autoclear": False,
-        "pending_approval": None,
+        "pending_approval": pending.event() if pending else None,
         "last_run_completion": agent.get("last_run_completion"),
         "last_run_duration_ms": agent.get("last_run_duration_ms"),
         "last_stop_reason": agent.get("last_stop_reason"),

@@ -8,11 +8,13 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Request
 
 from letta_nb.server.service import Service
-from letta_nb.server.store import Order, Row, Store
+from letta_nb.server.store import Order, Row, Store, Wanted
 
 _UUID4 = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 AgentId = Annotated[str, Path(pattern=f"^agent-{_UUID4}$")]
 RunId = Annotated[str, Path()]
+ConversationId = Annotated[str, Path(pattern=f"^conv-{_UUID4}$")]
+ThreadId = Annotated[str, Path(pattern=f"^(default|conv-{_UUID4}|agent-{_UUID4})$")]
 StepId = Annotated[str, Path(pattern=f"^step-{_UUID4}$")]
 
 
@@ -37,7 +39,7 @@ class Paging:
     limit: int
     order: Order
 
-    def rows(self, store: Store, table: str, **equal: str | list[str] | None) -> list[Row]:
+    def rows(self, store: Store, table: str, **equal: Wanted) -> list[Row]:
         """That part of the matching rows."""
         return store.page(table, before=self.before, after=self.after, limit=self.limit, order=self.order, **equal)
 

@@ -2,72 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, cast
+from typing import Any, Literal
 
-from pydantic import AliasChoices, BaseModel, Discriminator, Field, JsonValue, Tag, model_validator
+from pydantic import AliasChoices, BaseModel, Field, JsonValue, model_validator
 
+from letta_nb.server.items import Content, InputMessage, MessageCreate, SeedMessage
 
-class TextPart(BaseModel):
-    """A text part of a message's content."""
-
-    type: Literal["text"] = "text"
-    text: str
-
-
-class UrlImage(BaseModel):
-    """An image that the model's provider fetches."""
-
-    type: Literal["url"] = "url"
-    url: str
-
-
-class Base64Image(BaseModel):
-    """An image in the request."""
-
-    type: Literal["base64"] = "base64"
-    media_type: str
-    data: str
-
-
-class ImagePart(BaseModel):
-    """An image part of a message's content."""
-
-    type: Literal["image"] = "image"
-    source: Annotated[UrlImage | Base64Image, Field(discriminator="type")]
-
-
-Content = str | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]]
-
-
-class MessageCreate(BaseModel):
-    """A message from outside."""
-
-    type: Literal["message"] = "message"
-    role: Literal["user", "system", "assistant"]
-    content: Content
-    name: str | None = None
-    otid: str | None = None
-
-
-class ApprovalCreate(BaseModel):
-    """An answer to an approval request, in any of its forms."""
-
-    type: Literal["approval", "tool_return"] = "approval"
-
-
-def _kind(value: Any) -> str:
-    if not isinstance(value, dict):
-        return "message"
-    item = cast("dict[str, Any]", value)
-    kind = item.get("type")
-    if kind in ("approval", "tool_return"):
-        return "answer"
-    return "answer" if kind is None and ("approve" in item or "approval_request_id" in item) else "message"
-
-
-InputMessage = Annotated[
-    Annotated[MessageCreate, Tag("message")] | Annotated[ApprovalCreate, Tag("answer")], Discriminator(_kind)
+MessageType = Literal[
+    "system_message",
+    "user_message",
+    "assistant_message",
+    "reasoning_message",
+    "hidden_reasoning_message",
+    "tool_call_message",
+    "tool_return_message",
+    "approval_request_message",
+    "approval_response_message",
+    "summary_message",
+    "event_message",
 ]
+
+
+class ClientTool(BaseModel):
+    """A tool that the client offers and runs; `parameters` is a JSON schema."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
 
 
 class StreamRequest(BaseModel):
@@ -81,12 +42,12 @@ class StreamRequest(BaseModel):
     stream_tokens: bool = False
     streaming: bool = True
     max_steps: int = Field(default=50, ge=1)
-    include_return_message_types: list[str] | None = None
+    include_return_message_types: list[MessageType] | None = None
     include_pings: bool = True
     include_compaction_messages: bool = False
     enable_thinking: str | bool = True
     background: bool = False
-    client_tools: list[JsonValue] | None = None
+    client_tools: list[ClientTool] | None = None
     client_skills: list[JsonValue] | None = None
     override_model: str | None = None
     override_system: str | None = Field(default=None, validation_alias=AliasChoices("override_system", "system"))
@@ -104,8 +65,57 @@ class StreamRequest(BaseModel):
 
     def unsupported(self) -> list[str]:
         """The names of the fields that ask for what this server does not do."""
-        names = ("background", "client_tools", "client_skills", "override_model", "return_logprobs", "top_logprobs")
+        names = ("client_skills", "return_logprobs", "top_logprobs")
         return [name for name in (*names, "return_token_ids") if getattr(self, name)]
+
+
+class SeedRequest(BaseModel):
+    """The body of `POST /v1/agents/{agent_id}/messages/stream` in the seed era; what came later is ignored."""
+
+    messages: list[SeedMessage]
+    use_assistant_message: bool = True
+    assistant_message_tool_name: str = "send_message"
+    assistant_message_tool_kwarg: str = "message"
+    stream_tokens: bool = False
+
+    def modern(self) -> StreamRequest:
+        """The same request in today's form."""
+        return StreamRequest.model_validate(self.model_dump())
+
+
+class MessagesRequest(StreamRequest):
+    """The body of `POST /v1/agents/{agent_id}/messages`, which streams only when asked to."""
+
+    streaming: bool = False
+
+
+class ConversationRequest(StreamRequest):
+    """The body of `POST /v1/conversations/{conversation_id}/messages`; `agent_id` goes with the id `default`."""
+
+    agent_id: str | None = None
+
+
+class ResumeRequest(BaseModel):
+    """The body of `POST /v1/runs/{run_id}/stream`. New frames are sent when they come, whatever the interval."""
+
+    starting_after: int = Field(default=0, ge=0, le=2**53)
+    include_pings: bool | None = True
+    poll_interval: float | None = 0.1
+    batch_size: int | None = Field(default=100, ge=1, le=10_000)
+
+
+class ConversationResumeRequest(ResumeRequest):
+    """The body of `POST /v1/conversations/{conversation_id}/stream`: which run, if not the one that goes on."""
+
+    agent_id: str | None = None
+    run_id: str | None = None
+    otid: str | None = None
+
+
+class ConversationCreate(BaseModel):
+    """The body of `POST /v1/conversations/`."""
+
+    summary: str | None = None
 
 
 class CancelRequest(BaseModel):

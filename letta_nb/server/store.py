@@ -6,16 +6,22 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Row = dict[str, Any]
 Order = Literal["asc", "desc"]
+Wanted = str | int | Sequence[str] | None
+"""What a column must be: a value, one of several, or anything."""
 
-_TABLES = ("agents", "runs", "steps", "messages")
+_TABLES = ("agents", "conversations", "runs", "steps", "messages", "approvals")
+# of what SQLite can count
+_MOST = 2**63 - 1
 # what lists filter by is a column; all else is in `data`, so that a new field needs no migration
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS agents (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, name TEXT NOT NULL,
     data TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS conversations (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL,
+    agent_id TEXT NOT NULL REFERENCES agents(id) ON DELETE CASCADE, data TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS runs (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL,
     agent_id TEXT NOT NULL REFERENCES agents(id) ON DELETE CASCADE, status TEXT NOT NULL, stop_reason TEXT,
     data TEXT NOT NULL);
@@ -24,12 +30,36 @@ CREATE TABLE IF NOT EXISTS steps (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT
 CREATE TABLE IF NOT EXISTS messages (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL,
     agent_id TEXT NOT NULL REFERENCES agents(id) ON DELETE CASCADE,
     run_id TEXT REFERENCES runs(id) ON DELETE CASCADE, step_id TEXT, data TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS approvals (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL,
+    agent_id TEXT NOT NULL REFERENCES agents(id) ON DELETE CASCADE, conversation_id TEXT NOT NULL DEFAULT '',
+    run_id TEXT NOT NULL REFERENCES runs(id) ON DELETE CASCADE, data TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS frames (run_id TEXT NOT NULL REFERENCES runs(id) ON DELETE CASCADE, seq INTEGER NOT NULL,
+    data BLOB NOT NULL, PRIMARY KEY (run_id, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS otids (otid TEXT PRIMARY KEY, run_id TEXT NOT NULL REFERENCES runs(id) ON DELETE CASCADE);
 CREATE INDEX IF NOT EXISTS runs_of_agent ON runs(agent_id);
 CREATE INDEX IF NOT EXISTS steps_of_run ON steps(run_id);
 CREATE INDEX IF NOT EXISTS messages_of_agent ON messages(agent_id);
 CREATE INDEX IF NOT EXISTS messages_of_run ON messages(run_id);
 CREATE INDEX IF NOT EXISTS messages_of_step ON messages(step_id);
 """
+# what files of earlier versions lack; no conversation is the agent's own thread
+_ADDED = (
+    ("runs", "conversation_id", "TEXT NOT NULL DEFAULT ''"),
+    ("runs", "background", "INTEGER NOT NULL DEFAULT 0"),
+    ("messages", "conversation_id", "TEXT NOT NULL DEFAULT ''"),
+)
+
+
+class Thread(NamedTuple):
+    """Where messages belong: a conversation of an agent, or the agent's own ("")."""
+
+    agent_id: str
+    conversation_id: str = ""
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns that say so."""
+        return self._asdict()
 
 
 class UnknownCursor(LookupError):
@@ -37,7 +67,7 @@ class UnknownCursor(LookupError):
 
 
 class Store:
-    """Four tables of rows with ids, in the order they were made."""
+    """Tables of rows with ids, in the order they were made; and the frames of background streams."""
 
     def __init__(self, path: str | Path | None = None) -> None:
         self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
@@ -47,6 +77,9 @@ class Store:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.executescript(_SCHEMA)
+        for table, column, kind in _ADDED:
+            if column not in self._columns(table):
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
     def close(self) -> None:
         """Close the database; one in memory is gone."""
@@ -90,7 +123,7 @@ class Store:
         before: str | None = None,
         after: str | None = None,
         limit: int | None = None,
-        **equal: str | Sequence[str] | None,
+        **equal: Wanted,
     ) -> list[Row]:
         """Matching rows in order, without those of the cursors. With `before` alone: the rows right before it."""
         where, values = _conditions(equal)
@@ -104,16 +137,48 @@ class Store:
         if where:
             sql += " WHERE " + " AND ".join(where)
         sql += f" ORDER BY seq {'ASC' if ascending else 'DESC'} LIMIT ?"
-        rows = [_row(row) for row in self._db.execute(sql, [*values, -1 if limit is None else limit])]
+        rows = [_row(row) for row in self._db.execute(sql, [*values, -1 if limit is None else min(limit, _MOST)])]
         return rows[::-1] if backwards else rows
 
-    def history(self, agent_id: str) -> list[Row]:
-        """The messages of an agent's ended runs, run by run: turns that overlapped in time must not be interleaved."""
+    def history(self, thread: Thread, *, last: str | None = None) -> list[Row]:
+        """The messages of a thread's ended runs, run by run: turns that overlapped in time must not be interleaved.
+
+        The run `last` comes after all others, whenever it was.
+        """
         sql = (
             "SELECT messages.* FROM messages JOIN runs ON messages.run_id = runs.id "
-            "WHERE messages.agent_id = ? AND runs.status != 'running' ORDER BY runs.seq, messages.seq"
+            "WHERE messages.agent_id = ? AND messages.conversation_id = ? AND runs.status != 'running' "
+            "ORDER BY runs.id IS ?, runs.seq, messages.seq"
         )
-        return [_row(row) for row in self._db.execute(sql, [agent_id])]
+        return [_row(row) for row in self._db.execute(sql, [*thread, last])]
+
+    def add_frame(self, run_id: str, seq: int, data: bytes) -> None:
+        """Keep a frame of a background run's stream."""
+        self._db.execute("INSERT INTO frames VALUES (?, ?, ?)", [run_id, seq, data])
+
+    def frames(self, run_id: str, after: int, limit: int) -> list[bytes]:
+        """Frames of a background run, from the one after `after` on."""
+        sql = "SELECT data FROM frames WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?"
+        return [row["data"] for row in self._db.execute(sql, [run_id, after, limit])]
+
+    def frame_count(self, run_id: str) -> int:
+        """How many frames of a run there are."""
+        return int(self._db.execute("SELECT COUNT(*) FROM frames WHERE run_id = ?", [run_id]).fetchone()[0])
+
+    def drop_frames(self, before: str) -> None:
+        """Forget the streams of runs created before that time, and how to find them."""
+        for table in ("frames", "otids"):
+            older = "SELECT id FROM runs WHERE background = 1 AND json_extract(data, '$.created_at') < ?"
+            self._db.execute(f"DELETE FROM {table} WHERE run_id IN ({older})", [before])
+
+    def name_run(self, otid: str, run_id: str) -> None:
+        """Let a run be found by an otid."""
+        self._db.execute("INSERT OR REPLACE INTO otids VALUES (?, ?)", [otid, run_id])
+
+    def named_run(self, otid: str) -> str | None:
+        """The run that an otid names."""
+        found = self._db.execute("SELECT run_id FROM otids WHERE otid = ?", [otid]).fetchone()
+        return found["run_id"] if found else None
 
     def _position(self, table: str, row_id: str) -> int:
         found = self._db.execute(f"SELECT seq FROM {table} WHERE id = ?", [row_id]).fetchone()
@@ -126,13 +191,13 @@ class Store:
         return [row["name"] for row in self._db.execute(f"PRAGMA table_info({table})") if row["name"] != "data"]
 
 
-def _conditions(equal: dict[str, str | Sequence[str] | None]) -> tuple[list[str], list[Any]]:
+def _conditions(equal: dict[str, Wanted]) -> tuple[list[str], list[Any]]:
     where: list[str] = []
     values: list[Any] = []
     for column, wanted in equal.items():
         if wanted is None:
             continue
-        options = [wanted] if isinstance(wanted, str) else list(wanted)
+        options = [wanted] if isinstance(wanted, str | int) else list(wanted)
         where.append(f"{column} IN ({', '.join('?' * len(options))})")
         values += options
     return where, values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic_ai.messages import (
@@ -21,6 +21,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.ui import UIEventStream
 
 from letta_nb import sse
+from letta_nb.server.approvals import Pending
 from letta_nb.server.events import MessageTool, Reply, arguments_text, response_events, shown_returns
 from letta_nb.server.partial_json import StringField
 from letta_nb.server.tools import ToolOutput
@@ -30,12 +31,17 @@ from letta_nb.server.wire import Event
 class ReplyStream(UIEventStream[None, Event, Any, Any]):
     """The events of one step. With `tokens`, pieces as they come; without, everything when the tools are done."""
 
-    def __init__(self, reply: Reply, message_tool: MessageTool, *, tokens: bool) -> None:
+    def __init__(
+        self, reply: Reply, message_tool: MessageTool, *, tokens: bool, waits: Callable[[str], bool] = lambda _: False
+    ) -> None:
         super().__init__()
+        # whether calls of the tool of that name wait for the client
+        self.waits = waits
         self.reply = reply
         self.message_tool = message_tool
         self.tokens = tokens
         self._call_ids: dict[int, str] = {}
+        self._waiting: set[int] = set()
         self._spoken: dict[int, StringField] = {}
 
     def encode_event(self, event: Event) -> str:
@@ -53,7 +59,10 @@ class ReplyStream(UIEventStream[None, Event, Any, Any]):
             yield self.reply.reasoning(index, part.content, part.signature)
         elif isinstance(part, ToolCallPart):
             self._call_ids[index] = part.tool_call_id
-            if self.message_tool.is_called(part.tool_name):
+            if self.waits(part.tool_name):
+                self._waiting.add(index)
+                yield self.reply.approval_piece(part.tool_call_id, name=part.tool_name)
+            elif self.message_tool.is_called(part.tool_name):
                 self._spoken[index] = StringField(self.message_tool.kwarg)
             else:
                 yield self.reply.tool_call_piece(part.tool_call_id, name=part.tool_name)
@@ -84,20 +93,42 @@ class ReplyStream(UIEventStream[None, Event, Any, Any]):
             yield self.reply.tool_call_piece(part.tool_call_id, name=part.tool_name)
             yield self.reply.tool_call_piece(part.tool_call_id, arguments=arguments_text(part.args))
 
-    def step_end(
-        self, response: ModelResponse, returns: Sequence[ToolReturnPart], outputs: dict[str, ToolOutput], after: Reply
+    def reply_end(
+        self, response: ModelResponse, failed: Collection[str], pending: Pending | None, *, told: bool = False
     ) -> Iterator[Event]:
-        """What is due when the step's tools are done: in step mode the reply itself, then the returns as `after`."""
+        """What is due of the reply itself when its step is over: all that was not `told`, what is `pending` last."""
+        asked = {call.tool_call_id for call in pending.calls} if pending else set[str]()
         if not self.tokens:
-            yield from response_events(self.reply, response.parts, returns, self.message_tool)
+            if not told:
+                yield from response_events(self.reply, response.parts, failed, self.message_tool, asked)
+            if pending:
+                yield pending.event()
+            return
+        streamed = {self._call_ids[index] for index in self._waiting}
+        # which calls a tool's own code would defer, nobody knew while they streamed
+        for call in pending.calls if pending else ():
+            if call.tool_call_id not in streamed:
+                yield self.reply.approval_piece(call.tool_call_id, name=call.name, arguments=call.arguments)
+
+    def returns(
+        self,
+        response: ModelResponse,
+        returns: Sequence[ToolReturnPart],
+        outputs: Mapping[str, ToolOutput],
+        after: Reply,
+        name: str | None,
+    ) -> Iterator[Event]:
+        """The returns of the step's calls, as `after`."""
         if shown := shown_returns(returns, response.parts, self.message_tool):
-            yield after.tool_returns(shown, outputs)
+            yield after.tool_returns(shown, outputs, name)
 
     def _arguments(self, index: int, piece: str | Mapping[str, Any] | None) -> Iterator[Event]:
         if not piece:
             return
         text = arguments_text(piece)
-        if (spoken := self._spoken.get(index)) is None:
+        if index in self._waiting:
+            yield self.reply.approval_piece(self._call_ids[index], arguments=text)
+        elif (spoken := self._spoken.get(index)) is None:
             yield self.reply.tool_call_piece(self._call_ids[index], arguments=text)
         elif words := spoken.feed(text):
             yield self.reply.assistant(index, words)

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,13 +27,15 @@ from pydantic_ai.exceptions import (
     ToolRetryError,
 )
 from pydantic_ai.messages import ToolCallPart
-from pydantic_ai.tools import ToolDefinition
+from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolDefinition, ToolDenied
 from pydantic_ai.toolsets import FunctionToolset
 
 from letta_nb.server.stdio import Captured, captured
 from letta_nb.server.store import Row
 
 MESSAGE_TOOL = "send_message"
+
+_NO_APPROVALS = "Error: this call needs approval, for which servers of this era have no way to ask"
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -54,28 +56,33 @@ _CONTROL_FLOW = (
 class ToolOutput:
     """What is known of one finished call beyond its return value."""
 
-    stdout: list[str]
-    stderr: list[str]
+    stdout: list[str] | None
+    stderr: list[str] | None
     duration_ns: int
 
 
 @dataclass
 class ToolRuns(AbstractCapability[Any]):
-    """The tool side of one run: `allowed` limits the tools it may see, `outputs` has each finished call by its id."""
+    """The tool side of one run: `allowed` limits the tools it may see, `outputs` has each finished call by its id.
+
+    `shadowed` has what the client offers in place of tools of the same name.
+    """
 
     allowed: frozenset[str] | None = None
+    shadowed: dict[str, ToolDefinition] = field(default_factory=dict[str, ToolDefinition])
     outputs: dict[str, ToolOutput] = field(default_factory=dict[str, ToolOutput])
 
     @classmethod
-    def of(cls, agent: Row) -> ToolRuns:
-        """For a run of this agent."""
+    def of(cls, agent: Row, client_tools: Iterable[str] = ()) -> ToolRuns:
+        """For a run of this agent, with tools that the client offers."""
         if agent["tools"] is None:
             return cls()
-        return cls(frozenset([*agent["tools"], *([MESSAGE_TOOL] if agent["message_tool"] else [])]))
+        return cls(frozenset([*agent["tools"], *client_tools, *([MESSAGE_TOOL] if agent["message_tool"] else [])]))
 
     async def prepare_tools(self, ctx: RunContext[Any], tool_defs: list[ToolDefinition]) -> list[ToolDefinition]:
-        """Hide the tools that the agent was not given."""
-        return [tool for tool in tool_defs if self.allowed is None or tool.name in self.allowed]
+        """Hide the tools that the agent was not given, and show the client's in place of those it shadows."""
+        seen = [tool for tool in tool_defs if self.allowed is None or tool.name in self.allowed]
+        return [self.shadowed.get(tool.name, tool) for tool in seen]
 
     async def wrap_tool_execute(
         self,
@@ -105,6 +112,19 @@ class ToolRuns(AbstractCapability[Any]):
     def _record(self, call: ToolCallPart, output: Captured, duration_ns: int) -> None:
         stdout, stderr = ([text] if (text := output.text(stream)) else [] for stream in ("stdout", "stderr"))
         self.outputs[call.tool_call_id] = ToolOutput(stdout, stderr, duration_ns)
+
+
+class SeedToolRuns(ToolRuns):
+    """As in the seed era, when servers could not ask for approval: what needs it, or the client, is denied."""
+
+    async def handle_deferred_tool_calls(
+        self, ctx: RunContext[Any], *, requests: DeferredToolRequests
+    ) -> DeferredToolResults | None:
+        """Deny them all."""
+        return requests.build_results(
+            approvals={call.tool_call_id: ToolDenied(_NO_APPROVALS) for call in requests.approvals},
+            calls={call.tool_call_id: ToolFailed(_NO_APPROVALS) for call in requests.calls},
+        )
 
 
 def printable(text: str) -> str:

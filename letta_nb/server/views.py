@@ -45,10 +45,10 @@ def run_view(row: Row) -> Row:
         "created_at": row["created_at"],
         "completed_at": row["completed_at"],
         "agent_id": row["agent_id"],
-        "conversation_id": None,
+        "conversation_id": row["conversation_id"] or None,
         "base_template_id": None,
-        "background": False,
-        "metadata": {"run_type": "send_message_streaming"} | error,
+        "background": bool(row["background"]),
+        "metadata": {"run_type": row.get("run_type", "send_message_streaming")} | error,
         "request_config": row["request_config"],
         "stop_reason": row["stop_reason"],
         "callback_url": None,
@@ -141,4 +141,22 @@ def step_metrics_view(row: Row) -> Row:
         "base_template_id": None,
         "template_id": None,
         "project_id": None,
+    }
+
+
+def conversation_view(row: Row, message_ids: list[str]) -> Row:
+    """A conversation as `GET /v1/conversations/{id}` shows it."""
+    return {
+        "created_by_id": None,
+        "last_updated_by_id": None,
+        "created_at": row["created_at"],
+        "updated_at": row["updated_at"],
+        "id": row["id"],
+        "agent_id": row["agent_id"],
+        "summary": row["summary"],
+        "in_context_message_ids": message_ids,
+        "isolated_block_ids": [],
+        "model": None,
+        "model_settings": None,
+        "last_message_at": row["last_message_at"],
     }

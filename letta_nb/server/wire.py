@@ -58,15 +58,42 @@ def message(
     }
 
 
-def ping(run_id: str) -> Event:
-    """The keepalive; the first one tells the run's id."""
-    return message("ping", new_id("ping"), date_text(now()), run_id=run_id)
+def ping(run_id: str, seq_id: int | None = None) -> Event:
+    """The keepalive; the first one tells the run's id. In a background run it repeats the number before it."""
+    return message("ping", new_id("ping"), date_text(now()), run_id=run_id) | {"seq_id": seq_id}
 
 
 def tool_call(call_id: str, *, name: str | None = None, arguments: str | None = None) -> Event:
     """A tool call, or one piece of it: keys without a value are left out, as 0.16.8 does only here."""
     fields = {"name": name, "arguments": arguments, "tool_call_id": call_id}
     return {key: value for key, value in fields.items() if value is not None}
+
+
+def approval_call(call_id: str, *, name: str | None = None, arguments: str | None = None) -> Event:
+    """A call that waits for approval, or one piece of it: here 0.16.8 keeps the keys without a value."""
+    return {"name": name, "arguments": arguments, "tool_call_id": call_id}
+
+
+def approval_request(
+    request_id: str,
+    date: str,
+    tool_call: Event,
+    tool_calls: list[Event] | Event,
+    *,
+    step_id: str | None,
+    run_id: str | None,
+) -> Event:
+    """A request for approval, whole or in part. Its otid is its id, with the prefix."""
+    ids = {"otid": request_id, "step_id": step_id, "run_id": run_id}
+    return message(
+        "approval_request_message", request_id, date, **ids, tool_call=dict(tool_call), tool_calls=tool_calls
+    )
+
+
+def approval_request_id(message_id: str) -> str:
+    """The id of the request that a streamed reply asks with: the number before its own."""
+    value = UUID(message_id.removeprefix("message-")).int
+    return f"message-{UUID(int=value - 1)}"
 
 
 def tool_return(call_id: str, text: str, status: str, stdout: list[str] | None, stderr: list[str] | None) -> Event:
@@ -86,7 +113,7 @@ def stop_reason(reason: str) -> Event:
     return {"message_type": "stop_reason", "stop_reason": reason}
 
 
-def error_message(run_id: str, error_type: str, text: str, detail: str) -> Event:
+def error_message(run_id: str, error_type: str, text: str, detail: str | None) -> Event:
     """Sent under `event: error`."""
     return {
         "message_type": "error_message",
@@ -98,6 +125,6 @@ def error_message(run_id: str, error_type: str, text: str, detail: str) -> Event
     }
 
 
-def utc_text() -> str:
-    """The time now, as `created_at` and its like are written."""
-    return now().isoformat(timespec="microseconds").replace("+00:00", "Z")
+def utc_text(at: datetime | None = None) -> str:
+    """A time, by default now, as `created_at` and its like are written."""
+    return (at or now()).isoformat(timespec="microseconds").replace("+00:00", "Z")

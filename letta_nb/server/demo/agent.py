@@ -17,9 +17,9 @@ _SCRIPTED = (
     "read the prompt and real tools on a table of climate normals. Say so when asked."
 )
 _REAL = (
-    "You are the demo agent of letta_nb. Answer questions about typical weather and cycling with your tools, and never "
-    "from memory: the numbers must come from them. They are climate normals, not forecasts; say so. Answer in short "
-    "markdown."
+    "You are the demo agent of letta_nb. Answer questions about typical weather and cycling, and rent bikes, with your "
+    "tools and never from memory: the numbers must come from them. They are climate normals, not forecasts; say so. "
+    "Answer in short markdown."
 )
 
 

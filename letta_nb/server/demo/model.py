@@ -25,7 +25,8 @@ from pydantic_ai.models.function import AgentInfo, DeltaThinkingPart, DeltaToolC
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
-from letta_nb.server.demo.script import Move, next_move
+from letta_nb.server.demo.move import Move
+from letta_nb.server.demo.script import next_move
 from letta_nb.server.tools import MESSAGE_TOOL
 
 _WORD = re.compile(r"\s*\S{1,12}|\s+")
@@ -58,14 +59,14 @@ class ScriptedModel(FunctionModel):
             yield response
 
     async def _whole(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-        parts = _parts(_speakable(next_move(messages), info))
+        parts = _parts(_move(messages, info))
         pieces = [piece for part in parts for piece in _split(part)]
         await asyncio.sleep(self._pause * len(pieces))
         usage = RequestUsage(input_tokens=_size(messages), output_tokens=len(pieces))
         return ModelResponse(parts=parts, usage=usage)
 
     async def _streamed(self, messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Piece]:
-        for index, part in enumerate(_parts(_speakable(next_move(messages), info))):
+        for index, part in enumerate(_parts(_move(messages, info))):
             if isinstance(part, ToolCallPart):
                 yield {index: DeltaToolCall(part.tool_name, tool_call_id=part.tool_call_id)}
             for text in _split(part):
@@ -73,8 +74,9 @@ class ScriptedModel(FunctionModel):
                 yield _piece(part, index, text)
 
 
-def _speakable(move: Move, info: AgentInfo) -> Move:
-    """An agent that has the message tool speaks with it."""
+def _move(messages: list[ModelMessage], info: AgentInfo) -> Move:
+    """The script's reply; an agent that has the message tool speaks with it."""
+    move = next_move(messages, [tool for tool in info.function_tools if tool.kind == "external"])
     if move.words and any(tool.name == MESSAGE_TOOL for tool in info.function_tools):
         return Move(move.thought, [(MESSAGE_TOOL, {"message": move.words})])
     return move

@@ -9,7 +9,7 @@ from typing import Literal
 
 from letta_nb.server.demo.climate import MONTHS, cities, plain
 
-Kind = Literal["weather", "arithmetic", "cities", "identity", "help"]
+Kind = Literal["weather", "arithmetic", "cities", "rent", "identity", "help"]
 
 
 def _words(*alternatives: str) -> re.Pattern[str]:
@@ -19,6 +19,9 @@ def _words(*alternatives: str) -> re.Pattern[str]:
 _BIKE = _words(r"bik\w*", "bicycle", r"cycl\w*", "ride", "riding")
 _WEATHER = _words("weather", "climate", "temperature", r"warm\w*", r"cold\w*", "hot", "hotter", r"rain\w*", r"wind\w*")
 _COMPARE = _words("compare", "versus", "vs", "wetter", "better", "umbrella")
+_RENT = _words("rent", "book", "hire", "reserve", "renting", "booking", "hiring")
+_HOURS = re.compile(r"\b(\d+(?:\.\d+)?|an?|one|two|three|four|five|six)\s*(?:h|hrs?|hours?)\b", re.IGNORECASE)
+_COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
 _IDENTITY = _words(
     "who are you",
     "what are you",
@@ -50,6 +53,7 @@ class Wish:
     bike: bool = False
     expression: str = ""
     country: str | None = None
+    hours: float = 1
 
 
 def read_wish(prompt: str, earlier: Sequence[str] = ()) -> Wish:
@@ -60,6 +64,8 @@ def read_wish(prompt: str, earlier: Sequence[str] = ()) -> Wish:
     found = _MONTH.search(prompt)
     month = found.group().capitalize() if found else None
     bike = bool(_BIKE.search(prompt))
+    if bike and _RENT.search(prompt):
+        return Wish("rent", places, hours=_hours(prompt))
     if _LIST.search(prompt) and not places:
         return Wish("cities", country=_country(prompt))
     if _IDENTITY.search(prompt) and not places:
@@ -89,6 +95,14 @@ def _places(prompt: str) -> tuple[str, ...]:
         if plain(name) not in known and not _NO_PLACE.match(name) and not _is_country(name):
             found[match.start(1)] = name
     return tuple(dict.fromkeys(found[start] for start in sorted(found)))
+
+
+def _hours(prompt: str) -> float:
+    found = _HOURS.search(prompt)
+    if found is None:
+        return 1
+    count = found.group(1).lower()
+    return _COUNTS[count] if count in _COUNTS else float(count)
 
 
 def _is_country(name: str) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
-from pydantic_ai.messages import ModelMessage, ModelRequest, ToolReturnPart, UserPromptPart
+from pydantic_ai.messages import ModelMessage, ModelResponse, ToolReturnPart, UserPromptPart
+from pydantic_ai.tools import ToolDefinition
 
+from letta_nb.server.demo.client_tools import client_move
+from letta_nb.server.demo.move import Move, denial_words
 from letta_nb.server.demo.request import Wish, read_wish
 
 _ABOUT = (
@@ -23,25 +26,19 @@ _HELP = (
     "- *Compare Paris, Tokyo and Cairo in July.*\n"
     "- *And in Bergen?* (after a question like these)\n"
     "- *Which cities do you know in Norway?*\n"
-    "- *What is 12.5 * (3 + 4)?*"
+    "- *What is 12.5 * (3 + 4)?*\n"
+    "- *Rent a bike in Oslo for 3 hours.* (I need your approval for that)"
 )
 
 
 @dataclass
-class Move:
-    """One reply: a thought, then calls or words."""
-
-    thought: str
-    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list[tuple[str, dict[str, Any]]])
-    words: str = ""
-
-
-@dataclass
 class _Turn:
-    """The prompt and what the tools have returned since."""
+    """The prompt, and what the tools have returned since, each with what it was called with."""
 
+    prompt: str
     wish: Wish
     returns: list[ToolReturnPart]
+    arguments: dict[str, dict[str, Any]]
 
     def of(self, tool: str) -> list[ToolReturnPart]:
         return [part for part in self.returns if part.tool_name == tool]
@@ -51,15 +48,20 @@ class _Turn:
 
     def failures(self, tool: str) -> list[str]:
         # the tool's own words, without where they came from
-        return [str(part.content).split(": ", 2)[-1] for part in self.of(tool) if part.outcome != "success"]
+        failed = [part for part in self.of(tool) if part.outcome not in ("success", "denied")]
+        return [str(part.content).split(": ", 2)[-1] for part in failed]
 
 
-def next_move(messages: Sequence[ModelMessage]) -> Move:
-    """The script's next reply in a conversation."""
+def next_move(messages: Sequence[ModelMessage], client_tools: Sequence[ToolDefinition] = ()) -> Move:
+    """The script's next reply in a conversation; the client's tools are called when the prompt names them."""
     turn = _read(messages)
+    if move := client_move(turn.prompt, turn.returns, client_tools):
+        return move
     match turn.wish.kind:
         case "weather":
             return _weather(turn)
+        case "rent":
+            return _rent(turn)
         case "arithmetic":
             return _arithmetic(turn)
         case "cities":
@@ -73,8 +75,10 @@ def next_move(messages: Sequence[ModelMessage]) -> Move:
 def _read(messages: Sequence[ModelMessage]) -> _Turn:
     prompts: list[str] = []
     returns: list[ToolReturnPart] = []
+    arguments: dict[str, dict[str, Any]] = {}
     for message in messages:
-        if not isinstance(message, ModelRequest):
+        if isinstance(message, ModelResponse):
+            arguments |= {call.tool_call_id: call.args_as_dict() for call in message.tool_calls}
             continue
         for part in message.parts:
             if isinstance(part, UserPromptPart):
@@ -82,7 +86,8 @@ def _read(messages: Sequence[ModelMessage]) -> _Turn:
                 returns.clear()
             elif isinstance(part, ToolReturnPart):
                 returns.append(part)
-    return _Turn(read_wish(prompts[-1] if prompts else "", prompts[:-1]), returns)
+    prompt = prompts[-1] if prompts else ""
+    return _Turn(prompt, read_wish(prompt, prompts[:-1]), returns, arguments)
 
 
 def _text(part: UserPromptPart) -> str:
@@ -139,6 +144,29 @@ def _table(weather: list[dict[str, Any]], scores: dict[str, dict[str, Any]]) -> 
             cells.append(scores[found["city"]]["score"] if found["city"] in scores else "")
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
+
+
+def _rent(turn: _Turn) -> Move:
+    wish = turn.wish
+    if not wish.places:
+        return Move("A bike, but where?", words="In which city? *Rent a bike in Oslo for 3 hours.*")
+    if not (returned := turn.of("rent_bike")):
+        calls = [("rent_bike", {"city": place, "hours": wish.hours}) for place in wish.places]
+        return Move(f"Renting in {_list(wish.places)} costs money: the user has to approve it.", calls)
+    words: list[str] = []
+    for part in returned:
+        city = str(turn.arguments[part.tool_call_id].get("city"))
+        if part.outcome == "denied":
+            words.append(f"I did **not** rent a bike in {city}: {denial_words(part)}")
+    words += [f"Sorry, {problem}" for problem in turn.failures("rent_bike")]
+    words += [
+        f"Rented in **{found['city']}** for {found['hours']:g} h: {found['hours']:g} × {found['eur_per_hour']:.2f} € = "
+        f"**{found['price_eur']:.2f} €**, receipt {found['receipt']}."
+        for found in turn.results("rent_bike")
+    ]
+    if turn.results("rent_bike"):
+        words.append("*A bike of the demo: it is in a list in memory, and nowhere else.*")
+    return Move("The answers are here; I say what was done and what was not.", words="\n\n".join(words))
 
 
 def _arithmetic(turn: _Turn) -> Move:

@@ -22,6 +22,7 @@ _BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {
 }
 _FUNCTIONS: dict[str, Any] = {"sqrt": math.sqrt, "abs": abs, "round": round, "log": math.log}
 _LARGEST_POWER = 10_000
+_LONGEST_RENTAL = 72
 
 
 def demo_tools(today: Callable[[], date]) -> list[Tool[Any]]:
@@ -46,7 +47,33 @@ def demo_tools(today: Callable[[], date]) -> list[Tool[Any]]:
             "wind_kmh": found.wind_kmh,
         }
 
-    return [Tool(get_weather), Tool(bike_score), Tool(find_cities), Tool(calculate)]
+    rentals: list[dict[str, Any]] = []
+
+    def rent_bike(city: str, hours: float = 1) -> dict[str, Any]:
+        """Rent a bike; needs the user's approval. Dearer where this month is good for cycling.
+
+        Args:
+            city: The city's name in English.
+            hours: For how long.
+        """
+        if not 0 < hours <= _LONGEST_RENTAL:
+            raise ValueError(f"a bike can be rented for up to {_LONGEST_RENTAL} hours, not for {hours:g}")
+        weather = get_weather(city)
+        score = bike_score(*(weather[key] for key in ("city", "temperature_c", "rain_days", "wind_kmh")))["score"]
+        rate = round(2 + score / 25, 2)
+        price = round(rate * hours, 2)
+        rental = {"city": weather["city"], "hours": hours, "eur_per_hour": rate, "price_eur": price}
+        rentals.append(rental)
+        print(f"{hours:g} h * {rate} EUR/h = {price} EUR; {len(rentals)} rented so far")
+        return {"receipt": f"R-{len(rentals):04}"} | rental
+
+    return [
+        Tool(get_weather),
+        Tool(bike_score),
+        Tool(find_cities),
+        Tool(calculate),
+        Tool(rent_bike, requires_approval=True),
+    ]
 
 
 def bike_score(city: str, temperature_c: float, rain_days: float, wind_kmh: float) -> dict[str, Any]:

@@ -48,6 +48,10 @@ faults: ## every way a stream can break, and what becomes of the run: the matrix
 	@$(BOOTSTRAP) test
 	@python scripts/faults.py $(ARGS)
 
+test-letta: ## the client against a real Letta 0.16.8, which it installs: 800 MB, about 8 min (ARGS="-k approve")
+	@$(BOOTSTRAP) test
+	@python3 scripts/real_letta.py test $(ARGS)
+
 bench: ## the figures to reach, against letta-client (ARGS="--quick", "--json FILE")
 	@$(BOOTSTRAP) test
 	@python scripts/bench.py $(ARGS)
@@ -82,5 +86,5 @@ screenshots: ## the pictures of the README, from a real JupyterLab
 	@python scripts/screenshots.py $(ARGS)
 
 clean: ## remove all that was built or installed here
-	rm -rf .venv js/node_modules dist build .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .letta js/node_modules dist build .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -189,6 +189,8 @@ class CallFold:
     def _time(self, call: ToolCallEntry, at: int | None) -> None:
         """Latency by arrival, where arrival says anything: not when a server sends steps whole, or a run once more."""
         run = self._run
+        if call.approval == "denied":
+            return
         if at is None or call.last_at is None or call.extra.get("unseen") or call.duration is not None:
             return
         if run.era == "modern" and run.delivery != "token":

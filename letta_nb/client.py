@@ -15,7 +15,7 @@ from letta_nb.connection import Connection, deadline_of, hurry
 from letta_nb.entries import Change
 from letta_nb.exchange import is_stream
 from letta_nb.flows import Flow, Pause
-from letta_nb.history import Order, Pages, Since
+from letta_nb.history import Pages, Since
 from letta_nb.progress import counted
 from letta_nb.protocol import Agent, Messages, Parameters
 from letta_nb.refusals import READ_MAX, read_so_far, unreachable
@@ -111,13 +111,12 @@ class Client(Connection):
         agent: str,
         *,
         conversation: str | None = None,
-        order: Order = "asc",
         limit: int | None = None,
         progress: bool | None = None,
     ) -> Iterator[events.AnyEvent]:
-        """All messages of an agent, or of one of its conversations, as typed events, fetched as they are asked for."""
+        """All messages of an agent, or of one of its conversations, oldest first, typed, fetched as asked for."""
         agent_id = self._call(self.flows.agent_id(agent))
-        rows = self._rows(self._message_pages(agent_id, conversation, order, limit))
+        rows = self._rows(self._message_pages(agent_id, conversation, limit))
         return map(history.event_of, counted(rows, "messages", limit, progress))
 
     def steps(self, run: str | Run) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from letta_nb import addresses, history, protocol
 from letta_nb.answers import Answers
 from letta_nb.exchange import Attach, Message, Reply
 from letta_nb.flows import Door, Flows
-from letta_nb.history import Order, Pages, Since
+from letta_nb.history import Pages, Since
 from letta_nb.protocol import Messages, Parameters
 from letta_nb.run import Run
 
@@ -99,11 +99,11 @@ class Connection:
         parameters["statuses"] = list(statuses) if statuses else None
         return Pages(self.flows, "/v1/runs/", parameters, limit=limit, since=history.since_of(since))
 
-    def _message_pages(self, agent_id: str, conversation: str | None, order: Order, limit: int | None) -> Pages:
+    def _message_pages(self, agent_id: str, conversation: str | None, limit: int | None) -> Pages:
         path = f"/v1/agents/{agent_id}/messages"
         if conversation is not None and conversation != "default":
             path = f"/v1/conversations/{conversation}/messages"
-        return Pages(self.flows, path, {"order": order}, limit=limit, rows_are_items=False)
+        return Pages(self.flows, path, {"order": "asc"}, limit=limit, rows_are_items=False)
 
 
 def deadline_of(timeout: float | None) -> float | None:

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import httpx
 
@@ -24,7 +24,6 @@ from letta_nb.protocol import Agent, now
 from letta_nb.run import Run
 
 Since = str | timedelta | datetime
-Order = Literal["asc", "desc"]
 _SINCE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _PAGE = 100
@@ -32,7 +31,11 @@ PENDING = "waiting for approval"
 
 
 class Pages:
-    """A list of the server's: `next()` is the flow of a page's new rows, None when all have come."""
+    """A list of the server's: `next()` is the flow of a page's new rows, None when all have come.
+
+    Servers do not agree on which cursor leads on: 0.16.8 has `after` and `before` of its runs the wrong way round. So
+    the documented one is tried first, and the other where it brings nothing new, or what is newer.
+    """
 
     def __init__(
         self,
@@ -53,6 +56,8 @@ class Pages:
         self._since = since
         self._rows_are_items = rows_are_items
         self._seen: set[str] = set()
+        self._last: dict[str, Any] | None = None
+        self._cursors = ["after", "before"] if parameters.get("order") == "desc" else ["after"]
         self._over = limit == 0
 
     def next(self) -> Flow | None:
@@ -61,14 +66,33 @@ class Pages:
 
     def _page(self) -> Flow:
         size = min(self._left or _PAGE, _PAGE) if self._rows_are_items else _PAGE
-        found = yield from self._flows.json("GET", self._path, params={**self._parameters, "limit": size})
-        page = rows_of(found)
-        fresh = [row for row in page if row.get("id") not in self._seen]
-        self._seen.update(str(row.get("id")) for row in fresh)
-        # a server that does not know `after` sends the same page again
+        page, fresh = yield from self._ask(size, {})
+        if self._last is not None:
+            while len(self._cursors) > 1 and not self._leads_on(fresh):
+                self._cursors.pop(0)
+                page, fresh = yield from self._ask(size, {})
+            if fresh:
+                self._cursors = self._cursors[:1]
         self._over = not fresh or (self._rows_are_items and len(page) < size)
-        if fresh:
-            self._parameters["after"] = fresh[-1].get("id")
+        self._seen.update(str(row.get("id")) for row in fresh)
+        self._last = fresh[-1] if fresh else None
+        return self._wanted(fresh)
+
+    def _ask(self, size: int, parameters: dict[str, Any]) -> Flow:
+        if self._last is not None:
+            parameters[self._cursors[0]] = self._last.get("id")
+        found = yield from self._flows.json("GET", self._path, params={**self._parameters, **parameters, "limit": size})
+        page = rows_of(found)
+        # a server that does not know the cursor sends the same page again
+        return page, [row for row in page if str(row.get("id")) not in self._seen]
+
+    def _leads_on(self, fresh: list[dict[str, Any]]) -> bool:
+        """Whether these follow the last row: there are some, and none was made after it."""
+        last = _time((self._last or {}).get("created_at"))
+        times = [_time(row.get("created_at")) for row in fresh]
+        return bool(fresh) and not (last and any(time is not None and time > last for time in times))
+
+    def _wanted(self, fresh: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if self._since is not None:
             recent = [row for row in fresh if (_time(row.get("created_at")) or self._since) >= self._since]
             self._over = self._over or len(recent) < len(fresh)
@@ -245,13 +269,8 @@ def _lacks_messages(run: Run) -> bool:
 
 
 def pending_requests(flows: Flows, agent_id: str) -> Flow:
-    """The approval requests that an agent waits for an answer to, as its latest messages have them."""
-    latest = yield from flows.optional(f"/v1/agents/{agent_id}/messages", params={"order": "desc", "limit": 20})
-    rows = sorted(rows_of(latest), key=lambda row: str(row.get("date")), reverse=True)
-    requests: list[dict[str, Any]] = []
-    for row in rows:
-        if row.get("message_type") == "approval_response_message":
-            break
-        if row.get("message_type") == "approval_request_message":
-            requests.append(row)
-    return [row for row in requests if row.get("step_id") == requests[0].get("step_id")]
+    """The approval requests that an agent waits for an answer to."""
+    # left out of the agent unless it is asked for
+    parameters = {"include": "agent.pending_approval"}
+    agent = answer_of((yield from flows.optional(f"/v1/agents/{agent_id}", params=parameters)))
+    return rows_of([agent.get("pending_approval")])

@@ -292,7 +292,8 @@ class Live:
     def _settle(self) -> None:
         """Go on when everything is answered; let whoever waits go when nothing more will happen by itself."""
         with self._lock:
-            if self._answers.complete and self.problem is None:
+            # a function that still runs has an answer to give, though its call is pending no more
+            if self._answers.complete and not self._busy and self.problem is None:
                 self._begin(self._client.answer(self.run, self._answers, time.monotonic_ns() - self.elapsed))
                 return
             asked = self._asks == "page" and self._waiting and any(c.name in self.tools for c in self.run.pending)

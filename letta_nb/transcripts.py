@@ -39,7 +39,7 @@ def is_line(facts: Any) -> bool:
 
 
 def read(text: str) -> list[Run]:
-    """The runs of a transcript: one, or one a turn where several were written. Raises ValueError for what is no JSON."""
+    """The runs of a transcript: one, or one a turn. Raises ValueError for what is no JSON."""
     turns: list[list[Line]] = [[]]
     for line in _lines(text.splitlines() if "\r" in text else text.split("\n")):
         turns[-1].append(line)

@@ -13,7 +13,7 @@ from recordings import FIXTURES
 from scripted import AGENT, STREAM, ScriptedServer, answer, reset, response
 
 import letta_nb
-from letta_nb import api, errors, exchange
+from letta_nb import api, errors, exchange, sse
 from letta_nb.run import Run
 
 ROOT = FIXTURES / "0.16.8"
@@ -188,6 +188,24 @@ def test_a_function_of_this_kernel_runs_when_it_may() -> None:
     assert call.started_at is not None
     assert call.returned_at is not None
     assert call.duration == call.returned_at - call.started_at
+
+
+def test_two_functions_of_one_reply_are_answered_together() -> None:
+    letta_nb.tool(approve="always")(kernel_fn)
+    calls = [{"name": "kernel_fn", "arguments": f'{{"a": {n}}}', "tool_call_id": f"call-{n}"} for n in (2, 3)]
+    request = {"message_type": "approval_request_message", "id": "message-1", "step_id": "step-1", "run_id": "run-1"}
+    asking = [{**request, "is_err": None, "tool_call": calls[0], "tool_calls": calls}]
+    asking.append({"message_type": "stop_reason", "stop_reason": "requires_approval"})
+    asked = b"".join(sse.encode(event) for event in asking) + b"data: [DONE]\n\n"
+    health = {("GET", "/v1/health/"): answer({"version": "0.16.8", "status": "ok"})}
+    plays = {SEND: [[STREAM, asked], [STREAM, wire("v1_hello_tok")]]}
+    with ScriptedServer(routes=health, plays=plays) as server:
+        letta_nb.connect(server.url, agent=AGENT)
+        run = letta_nb.send("square 2 and 3", complete=False)
+    assert run.status == "completed"
+    assert len(server.posts) == 2
+    answers = server.posts[1].body["messages"][0]["approvals"]
+    assert [(item["tool_call_id"], item["tool_return"]) for item in answers] == [("call-2", "4"), ("call-3", "9")]
 
 
 def test_where_nobody_can_be_asked_the_call_waits() -> None:

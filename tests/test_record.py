@@ -317,3 +317,40 @@ def test_a_recording_keeps_its_times(tmp_path: Path) -> None:
 def test_no_key_or_password_is_in_a_run_file(tmp_path: Path) -> None:
     text = record.save(sample(), tmp_path / "run.jsonl").read_text("utf-8").lower()
     assert not any(word in text for word in ("authorization", "bearer", "password", "api_key", "x-bare"))
+
+
+def arrivals(path: Path) -> dict[str, tuple[float, float]]:
+    """From the bytes and the times beside them alone: when each call's last piece and its return came, ms."""
+    lines = json.loads(path.with_suffix(".json").read_bytes())["lines_ms_len"]
+    content, start = path.read_bytes(), 0
+    last: dict[str, float] = {}
+    returned: dict[str, float] = {}
+    for ms, length in lines:
+        line, start = content[start : start + length], start + length
+        if not line.startswith(b"data: {"):
+            continue
+        event = json.loads(line[6:])
+        call = event.get("tool_calls") or event.get("tool_call") or {}
+        if event.get("message_type") == "tool_call_message" and isinstance(call, dict) and call.get("tool_call_id"):
+            last[call["tool_call_id"]] = ms
+        elif event.get("message_type") == "tool_return_message" and len(event.get("tool_returns") or [1]) == 1:
+            returned[event["tool_call_id"]] = ms
+    return {call_id: (last[call_id], at) for call_id, at in returned.items() if call_id in last}
+
+
+TIMED = [path for path in sorted((FIXTURES / "0.16.8").glob("*_tok.sse")) if arrivals(path)]
+
+
+@pytest.mark.parametrize("path", TIMED, ids=lambda path: path.stem)
+def test_tool_latencies_are_the_recorded_ones(path: Path) -> None:
+    run = record.load_one(path)
+    times = arrivals(path)
+    timed = {str(call.tool_call_id): call for call in run.tool_calls if call.duration is not None}
+    assert set(timed) == set(times)
+    for call_id, (asked, returned) in times.items():
+        assert timed[call_id].duration == pytest.approx((returned - asked) * 1e6, abs=50e6)
+        assert timed[call_id].duration_source == "client"
+
+
+def test_there_are_recordings_to_time() -> None:
+    assert len(TIMED) >= 6

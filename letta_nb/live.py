@@ -267,6 +267,9 @@ class Live:
                 f"{', '.join(map(str, foreign))} is a function of the kernel that sent the prompt, and not known here: "
                 "define it with @letta_nb.tool first, or run.deny()."
             )
+        if threading.current_thread() is threading.main_thread():
+            # from now on this cell is being run: a front end without pages to click listens to no other
+            self._context = contextvars.copy_context()
         with self._lock:
             for call in calls:
                 if call.approval != "pending":

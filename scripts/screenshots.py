@@ -1,6 +1,6 @@
 """Takes the pictures of the README in a real JupyterLab: `make screenshots`; with a folder, of all states.
 
-python scripts/screenshots.py            writes docs/hero.png
+python scripts/screenshots.py            writes docs/hero.png and docs/approval.png
 python scripts/screenshots.py FOLDER     writes every state, light and dark, wide and narrow, to look at
 """
 
@@ -18,6 +18,7 @@ from harness import Jupyter, Notebook, new_notebook, running_chromium, running_j
 from playwright.sync_api import Browser  # noqa: E402
 
 PROMPT = "What is the weather in Oslo, and should I bike?"
+RENT = "Rent a bike in Oslo and in Bergen for 2 hours"
 RECORDINGS = ROOT / "tests/fixtures/0.16.8"
 SETUP = "%load_ext letta_nb\nimport letta_nb"
 
@@ -31,6 +32,7 @@ STATES: dict[str, tuple[str, str | None]] = {
     "recorded-error": (f'letta_nb.load("{RECORDINGS}/v1_toolerr_tok.sse")', None),
     "recorded-parallel": (f'letta_nb.load("{RECORDINGS}/v1_parallel2_tok.sse")', None),
     "recorded-step": (f'letta_nb.load("{RECORDINGS}/v1_multi_step.sse")', None),
+    "approval-live": (f"%letta {RENT}", None),
     "approval": (f'letta_nb.load("{RECORDINGS}/v1_approve_tok_1request.sse")', None),
     "failed": (f'letta_nb.load("{RECORDINGS}/v1_disc_tok.sse")', None),
     "cancelled": (f'letta_nb.load("{RECORDINGS}/v1_cancel_slowtok.sse")', None),
@@ -74,11 +76,12 @@ def open_lab(browser: Browser, jupyter: Jupyter, name: str, sources: list[str], 
     return notebook
 
 
-def hero(browser: Browser, jupyter: Jupyter, folder: Path) -> None:
-    """The README's picture: the first run, done, on the light theme."""
+def readme(browser: Browser, jupyter: Jupyter, folder: Path) -> None:
+    """The README's pictures on the light theme: the first run, done; and one that waits for an answer."""
     folder.mkdir(exist_ok=True)
-    notebook = open_lab(browser, jupyter, "hero.ipynb", [SETUP, f"%letta {PROMPT}"], 1060)
+    notebook = open_lab(browser, jupyter, "hero.ipynb", [SETUP, f"%letta {PROMPT}", f"%letta {RENT}"], 1060)
     take(notebook, 1, folder / "hero.png", None)
+    take(notebook, 2, folder / "approval.png", None)
 
 
 def everything(browser: Browser, jupyter: Jupyter, folder: Path) -> None:
@@ -94,7 +97,7 @@ def everything(browser: Browser, jupyter: Jupyter, folder: Path) -> None:
 
 
 def main() -> None:
-    work: Callable[[Browser, Jupyter, Path], None] = hero if len(sys.argv) == 1 else everything
+    work: Callable[[Browser, Jupyter, Path], None] = readme if len(sys.argv) == 1 else everything
     folder = ROOT / "docs" if len(sys.argv) == 1 else Path(sys.argv[1])
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home,

@@ -17,6 +17,7 @@ import httpx
 from letta_nb import errors, events
 from letta_nb.addresses import shown
 from letta_nb.entries import RunError
+from letta_nb.errors import PendingApproval
 from letta_nb.fetched import ENDED
 from letta_nb.flows import Flow, Flows, answer_of
 from letta_nb.log import Received
@@ -257,7 +258,10 @@ def _end_is_unknown(run: Run) -> bool:
 
 
 def _met_pending(run: Run) -> bool:
-    return run.error is not None and PENDING in f"{run.error.message} {run.error.detail}"
+    error = run.error
+    return error is not None and (
+        error.type == PendingApproval.__name__ or PENDING in f"{error.message} {error.detail}"
+    )
 
 
 def _lacks_messages(run: Run) -> bool:

@@ -19,7 +19,7 @@ from typing import Literal, Protocol
 from letta_nb.answers import Answers, Decision
 from letta_nb.client import Client
 from letta_nb.entries import CallTimes, Cancel, Change, RunError, ToolCallEntry
-from letta_nb.errors import InputError, Interrupted
+from letta_nb.errors import InputError, Interrupted, PendingApproval
 from letta_nb.exchange import Reply
 from letta_nb.page import CallAnswer
 from letta_nb.run import Run
@@ -210,6 +210,8 @@ class Live:
         except Exception as problem:
             self.problem = problem
             self._tell(stream.take())
+            if isinstance(problem, PendingApproval):
+                self._fetch()  # what it waits for: the way out
         finally:
             self._read_over.set()
             self._after_leg()

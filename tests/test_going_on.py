@@ -135,6 +135,30 @@ def test_a_loaded_run_is_answered_over_the_current_client(tmp_path: Any) -> None
             again.approve()
 
 
+def test_a_pending_approval_met_later_is_explained_and_can_be_answered() -> None:
+    waits = "Cannot send a new message: The agent is waiting for approval on a tool call."
+    detail = {"code": "PENDING_APPROVAL", "message": waits, "pending_request_id": "message-1"}
+    conflict = response(json.dumps({"detail": detail}).encode(), "409 Conflict", connection="close")
+    call = {"name": "danger", "arguments": "{}", "tool_call_id": "call-1"}
+    asked = {"message_type": "approval_request_message", "id": "message-1", "tool_call": call, "tool_calls": [call]}
+    agent = ("GET", f"/v1/agents/{AGENT}")
+    routes = {agent: answer({"id": AGENT, "name": "bob", "pending_approval": asked})}
+    plays = {SEND: [[conflict], [STREAM, wire("v1_hello_tok")]]}
+    with ScriptedServer(routes=routes, plays=plays) as server:
+        letta_nb.connect(server.url, agent=AGENT)
+        with pytest.raises(errors.PendingApproval, match=r"waits for an answer .*\n.*approve\(\)") as caught:
+            letta_nb.send("hi")
+        run = letta_nb.last_run()
+        assert caught.value.run is run
+        assert run is not None
+        assert [call.name for call in run.pending] == ["danger"]
+        assert run.error is not None
+        assert "danger" in run.error.message
+        assert run.deny("no").status == "completed"
+    assert server.posts[1].body["messages"][0]["approvals"][0]["tool_call_id"] == "call-1"
+    assert "include=agent.pending_approval" in "".join(request.path for request in server.requests)
+
+
 def test_both_clients_answer(send: Send) -> None:
     with ScriptedServer(plays={SEND: two_legs("v1_approve_parallel_step")}) as server:
         run = send(server.url)

@@ -104,7 +104,7 @@ def test_stopped_before_anything_was_sent_nothing_is(monkeypatch: pytest.MonkeyP
     routes = {("GET", "/v1/agents/"): agents}
     with ScriptedServer([STREAM, HELLO], routes) as server, letta_nb.Client(server.url) as client:
         stream = client.stream("bob", "hi")
-        stream.cancelled = True
+        stream.stopping = True
         run = Live(client, stream).start().wait()
     assert server.posts == []
     assert (run.status, run.error) == ("cancelled", None)
@@ -122,7 +122,9 @@ def test_stop_before_the_answer_begins_is_remembered(monkeypatch: pytest.MonkeyP
         sent.set()
         run = running.wait()
         never.set()
-    assert run.status == "cancelled"
+    assert run.status == "interrupted"
+    assert run.cancellation is not None
+    assert run.cancellation.outcome == "unsupported"
     # without a run_id a cancel would have stopped other people's runs
     assert [request.path for request in server.requests if request.path.endswith("/cancel")] == []
 

@@ -32,14 +32,15 @@ def listed(letta: Letta, path: str) -> list[Facts]:
 
 @pytest.mark.usefixtures("small_pages")
 def test_runs_page_by_page(person: Person, agent: str, letta: Letta) -> None:
-    sent = [person.send(agent, f"play:{name}") for name in ("hello", "one", "refuses500", "danger", "unicode")]
+    sent = [person.send(agent, f"play:{name}") for name in ("hello", "one", "refuses500", "unicode", "danger")]
     letta.row_once(sent[-1].run_id, "completed")
     past: list[Run] = person.every(person.client.runs(agent))
     assert [run.run_id for run in past] == [run.run_id for run in reversed(sent)]
     for now, then in zip(reversed(sent), past, strict=True):
         assert (then.status, then.stop_reason, then.text) == (now.status, now.stop_reason, now.text)
         assert [(call.name, call.result) for call in then.tool_calls] == [(c.name, c.result) for c in now.tool_calls]
-        assert (thoughts(then), then.prompt) == (thoughts(now), now.prompt)
+        # of a run that failed at once the server keeps nothing that was said
+        assert (thoughts(then), then.prompt) == (thoughts(now), "" if now.status == "failed" else now.prompt)
     failed = person.every(person.client.runs(agent, statuses=["failed"]))
     assert [run.run_id for run in failed] == [sent[2].run_id]
     assert [run.run_id for run in person.every(person.client.runs(agent, limit=3))] == [r.run_id for r in past[:3]]

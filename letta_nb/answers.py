@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from letta_nb.calls import ran_here
+from letta_nb.calls import answers_in, ran_here
 from letta_nb.entries import CallTimes, Change, EntryChanged, ToolCallEntry
 from letta_nb.errors import InputError
 from letta_nb.run import Run
@@ -30,57 +30,70 @@ class Answers:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._items: dict[str, dict[str, Any]] = {}
+        self._items: dict[int, dict[str, Any]] = {}  # by the call's index
         self._times: dict[str, CallTimes] = {}
-        self._calls: list[ToolCallEntry] = []
+        self._offered: list[dict[str, Any]] = []
+        for call in self._asked():  # what was decided before, and not sent: a run that was saved in between
+            if call.approval in ("approved", "denied") and not call.has_returned and not call.here:
+                self.decide(call, approve=call.approval == "approved", reason=call.reason, at=call.answered_at)
 
     def __len__(self) -> int:
         return len(self._items)
 
     @property
     def complete(self) -> bool:
-        """Whether they can be sent: there are some, and no call waits any more."""
-        return bool(self._items) and not self._run.pending
+        """Whether they can be sent: each call that was asked about has one."""
+        asked = self._asked()
+        return bool(asked) and all(call.index in self._items for call in asked)
+
+    def _asked(self) -> list[ToolCallEntry]:
+        """The calls of this pause: those that no request of the run has answered yet."""
+        sent = {item.get("tool_call_id") for leg in self._run.legs for item in answers_in(leg.request)}
+        return [
+            call
+            for call in self._run.tool_calls
+            if call.approval is not None and call.tool_call_id not in sent and not call.extra.get("unseen")
+        ]
 
     def decide(self, call: ToolCallEntry, *, approve: bool, reason: str | None, at: int | None) -> list[Change]:
         """A person approves or denies a call."""
         item: dict[str, Any] = {"type": "approval", "approve": approve, "tool_call_id": call.tool_call_id}
         if reason:
             item["reason"] = reason
-        call.approval, call.answered_at, call.reason = "approved" if approve else "denied", at, reason or None
         self._note(call, item, CallTimes(at))
-        return [EntryChanged(at, call)]
+        return self._run.decided(call, approve=approve, reason=reason or None, at=at)
 
     def began(self, call: ToolCallEntry, at: int, answered_at: int | None) -> list[Change]:
         """A function of this kernel begins to run."""
-        call.here, call.approval = True, "approved"
-        call.answered_at, call.started_at = answered_at, at
+        call.approval, call.answered_at, call.started_at = "approved", answered_at, at
         return [EntryChanged(at, call)]
 
-    def ran(self, call: ToolCallEntry, item: dict[str, Any], times: CallTimes) -> list[Change]:
-        """A function of this kernel has returned; `item` is a tool return as the server takes it."""
-        item = {"type": "tool", "tool_call_id": call.tool_call_id, **item}
-        ran_here(call, item, times)
-        self._note(call, item, times)
-        return [EntryChanged(times.returned_at, call)]
-
     def interrupted(self, call: ToolCallEntry, at: int) -> list[Change]:
-        """A function of this kernel was interrupted by the person: the call waits again."""
+        """A function of this kernel was interrupted by the person, before or while it ran: the call waits again."""
         call.approval, call.answered_at, call.started_at = "pending", None, None
         return [EntryChanged(at, call)]
 
+    def ran(self, call: ToolCallEntry, item: Mapping[str, Any], times: CallTimes) -> list[Change]:
+        """A function of this kernel has returned; `item` is a tool return as the server takes it."""
+        whole = {"type": "tool", "tool_call_id": call.tool_call_id, **item}
+        ran_here(call, whole, times)
+        self._note(call, whole, times)
+        return [EntryChanged(times.returned_at, call)]
+
     def _note(self, call: ToolCallEntry, item: dict[str, Any], times: CallTimes) -> None:
-        call_id = str(call.tool_call_id)
-        self._items[call_id], self._times[call_id] = item, times
-        self._calls.append(call)
+        self._items[call.index], self._times[str(call.tool_call_id)] = item, times
+
+    def offer(self, definitions: list[dict[str, Any]]) -> None:
+        """Functions of this kernel that the agent may go on calling, where the run's own request names none."""
+        self._offered = definitions
 
     def body(self) -> dict[str, Any]:
         """The body of the request that sends them: the run's own parameters, and nothing else to say."""
         own = {key: value for key, value in (self._run.request or {}).items() if key not in _ONCE}
+        offered = {"client_tools": self._offered} if self._offered else {}
         # in the order of the calls, whatever order they were answered in
-        order = [str(call.tool_call_id) for call in self._run.tool_calls]
-        items = sorted(self._items.values(), key=lambda item: order.index(item["tool_call_id"]))
-        return {"messages": [{"type": "approval", "approvals": items}], "stream_tokens": True, **own}
+        items = [item for _, item in sorted(self._items.items())]
+        return {"messages": [{"type": "approval", "approvals": items}], "stream_tokens": True, **offered, **own}
 
     def times(self) -> dict[str, CallTimes]:
         """When each call was answered and, if it is a function of this kernel, run."""
@@ -89,12 +102,10 @@ class Answers:
     def withdraw(self, at: int | None) -> list[Change]:
         """They could not be sent: the calls wait again; what functions of this kernel returned is kept."""
         changes: list[Change] = []
-        for call in self._calls:
-            if not call.has_returned:
-                self._items.pop(str(call.tool_call_id), None)
-                call.approval, call.answered_at, call.reason = "pending", None, None
-                changes.append(EntryChanged(at, call))
-        self._calls = [call for call in self._calls if call.has_returned]
+        for call in self._asked():
+            if call.index in self._items and not call.has_returned:
+                del self._items[call.index]
+                changes += self._run.undecided(call, at)
         return changes
 
 
@@ -131,7 +142,9 @@ def given(run: Run, answers: Given) -> Answers:
     for call in pending:
         said = answers if isinstance(answers, bool) else answers[str(call.tool_call_id)]
         if isinstance(said, Mapping):
-            collected.ran(call, dict(said), CallTimes())
+            if not isinstance(said.get("tool_return"), (str, list)):
+                raise InputError(f'The return of {call.name} needs "tool_return", a text; it is {dict(said)!r:.80}.')
+            collected.ran(call, said, CallTimes())
         else:
             reason = said if isinstance(said, str) else None
             collected.decide(call, approve=said is True, reason=reason, at=None)

@@ -171,7 +171,8 @@ def send(
     if offered:
         parameters["client_tools"] = [made.definition() for made in offered]
     wire: Parameters = {**parameters}
-    if background and client.server.can("background"):
+    kept = background and client.server.can("background")
+    if kept:
         wire["background"] = True
     stream = client.stream(
         agent or _agent(client),
@@ -181,9 +182,14 @@ def send(
         make_do=background,
         **wire,
     )
+    if background and not kept:
+        stream.run.note = "This server keeps no streams: a broken connection cannot be taken up again."
     live = _read(client, stream, offered, display=display, waited=not background, complete=complete)
     _default.last = live.run
-    return live.run if background else live.wait()
+    try:
+        return live.run if background else live.wait()
+    finally:
+        _default.last = live.run  # a function of this kernel may have sent something of its own
 
 
 def attach(
@@ -242,6 +248,14 @@ def _read(
 
 def answer(run: Run, calls: tuple[str | ToolCallEntry, ...], *, approve: bool, reason: str | None = None) -> Run:
     """What `Run.approve` and `Run.deny` call."""
+    if reason is not None and (not isinstance(reason, str) or reason in [call.tool_call_id for call in run.pending]):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError(
+            'The reason comes first, calls after it: run.deny("too risky", call), or run.deny(None, call).'
+        )
+    live: Live | None = run.live
+    if live is not None and not run.pending and live.unsent:
+        notebook.mark_shown(run)
+        return live.wait(first=live.send_again)
     chosen_calls = chosen(run, calls)
     live = _live_of(run)
     notebook.mark_shown(run)
@@ -251,14 +265,21 @@ def answer(run: Run, calls: tuple[str | ToolCallEntry, ...], *, approve: bool, r
 def wait(run: Run) -> Run:
     """What `Run.wait` calls."""
     live: Live | None = run.live
-    return run if live is None else live.wait(answered=True)
+    if live is None:
+        if run.status == "running":
+            raise InputError(f"Nobody reads this run. letta_nb.attach({run.run_id!r}) follows it.")
+        return run
+    live.wait()
+    if run.pending and live.view is None:
+        raise InputError("This run waits for an answer, and nobody is asked here: run.approve() or run.deny(reason).")
+    return live.wait(answered=True)
 
 
 def cancel(run: Run) -> Run:
     """What `Run.cancel` calls."""
-    live: Live | None = run.live
-    if live is None or run.status != "running":
+    if run.status != "running" and not run.pending:
         raise InputError(f"There is nothing to cancel: this run is {run.status}.")
+    live = _live_of(run)
     live.cancel()
     return live.wait()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -17,9 +17,9 @@ from typing import Any, cast
 import httpx
 
 from letta_nb import events, history, protocol, sse
-from letta_nb.answers import Answers
+from letta_nb.answers import Answers, Given, given
 from letta_nb.entries import Change, RunChanged, RunError
-from letta_nb.errors import HTTPError, LettaNbError
+from letta_nb.errors import HTTPError, LettaNbError, ProtocolError
 from letta_nb.flows import Flow, Flows, Pause
 from letta_nb.log import Received
 from letta_nb.refusals import body_of_response, not_a_stream, refusal, unreachable, words_of
@@ -28,7 +28,8 @@ from letta_nb.run import Run
 # How long to wait before each try to take up a broken stream again, s.
 RETRIES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 # refusals that another try may not meet: a proxy's, of a server that is just coming back
-_PASSING = (500, 502, 504)
+_PASSING = (429, 500, 502, 503, 504)
+_STEP = 0.25
 _ASKED = ("user_message", "system_message")
 
 
@@ -49,8 +50,7 @@ class Message:
 class Reply:
     """The answers to the approval requests of a run, which goes on with them."""
 
-    answers: Answers
-    body: dict[str, Any]
+    given: Given
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,10 @@ class Exchange:
         self.response: httpx.Response | None = None
         # set by whoever wants the run stopped: nothing is sent any more
         self.stopping = False
+        self._answers: Answers | None = None  # on their way, and not taken yet
         self._shut = False
+        self._retries: Iterator[float] = iter(RETRIES)
+        self._resumed_from: int | None = -1
         self.closed = False
         self._entered = False
 
@@ -146,23 +149,30 @@ class Exchange:
 
     def _reply(self, reply: Reply) -> Flow:
         run, at = self.run, self.elapsed()
-        response = yield from self._flows.send(run.agent_id, run.conversation_id, reply.body)
+        self._answers = answers = given(run, reply.given)
+        if self.stopping:  # before they were sent: then nothing is
+            self.changes = answers.withdraw(at)
+            return None
+        body = answers.body()
+        response = yield from self._flows.send(run.agent_id, run.conversation_id, body)
         if is_stream(response):
-            self.changes += run.begin("answer", reply.body, at, calls=reply.answers.times())
-        else:
-            self.changes += reply.answers.withdraw(at)
+            self.changes += run.begin("answer", body, at, calls=answers.times())
+            self._answers = None
         return response
 
     def _attach(self, run_id: str) -> Flow:
         run, flows = self.run, self._flows
         row = yield from history.run_row(flows, run_id)
-        agent = yield from flows.agent(str(row.get("agent_id")))
+        if not isinstance(row.get("agent_id"), str):
+            raise ProtocolError(f"The server does not say which agent the run {run_id} is of.")
+        agent = yield from flows.agent(str(row["agent_id"]))
         run.agent_id, run.agent_name, run.model = agent.id, agent.name, agent.model_name
         run.conversation_id = row.get("conversation_id")
         self.changes = [RunChanged(0, ("agent", "model"))]
         messages = yield from history.messages_of_run(flows, run_id)
         response = yield flows.resume(run_id, 0)
         if is_stream(response):
+            run.request = run.legs[0].request = {"starting_after": 0, "background": True}
             # what was asked is not in the stream
             self._fold([message for message in messages if message.get("message_type") in _ASKED], 0)
             return response
@@ -197,8 +207,7 @@ class Exchange:
         return self.response
 
     def took(self, message: sse.Message) -> events.AnyEvent:
-        event, changes = self.run.receive(Received(time.monotonic_ns() - self._start, *message))
-        self.changes = self.changes + changes if self.changes else changes
+        event, self.changes = self.run.receive(Received(time.monotonic_ns() - self._start, *message))
         return event
 
     # -- the end -------------------------------------------------------------------------------------------------------
@@ -211,8 +220,12 @@ class Exchange:
             return None
         lost, reason = self.elapsed(), None
         self._tell(run.lose(lost))
-        for pause in RETRIES:
-            yield Pause(pause)
+        if run.seq_id != self._resumed_from:  # it said something new: a fresh start
+            self._retries, self._resumed_from = iter(RETRIES), run.seq_id
+        for pause in self._retries:
+            yield from self._pause(pause)
+            if self.stopping or self._shut:
+                break
             at = self.elapsed()
             request = self._flows.resume(cast(str, run.legs[-1].run_id), run.seq_id or 0)
             try:
@@ -225,10 +238,16 @@ class Exchange:
                 self.response, self.closed = response, False
                 return response
             reason = self.verdict(response)
-            if response.status_code not in _PASSING:
+            if response.status_code not in _PASSING or _keeps_no_streams(response):
                 break
         self.over(problem, reason)
         return None
+
+    def _pause(self, seconds: float) -> Flow:
+        """Wait, in steps: whoever stops the run must not wait with us."""
+        yield Pause(min(seconds, _STEP))
+        while (seconds := seconds - _STEP) > 0 and not (self.stopping or self._shut):
+            yield Pause(min(seconds, _STEP))
 
     def _can_resume(self) -> bool:
         """Whether the run goes on without us, and the server keeps what it says meanwhile."""
@@ -238,7 +257,7 @@ class Exchange:
         return kept and goes_on and run.legs[-1].run_id is not None and not self._shut
 
     def _tell(self, changes: list[Change]) -> None:
-        self.changes = self.changes + changes
+        self.changes = changes
         self.on_change()
 
     def over(self, problem: Exception | None, reason: Exception | None = None) -> None:
@@ -270,9 +289,13 @@ class Exchange:
         error.run = self.run
         if self.run.status == "running":
             self.changes += self.run.fail(self.elapsed(), RunError(type(error).__name__, str(error)))
-        elif isinstance(self.sent, Reply):
-            self.changes += self.sent.answers.withdraw(self.elapsed())
+        self.withdraw()
         return error
+
+    def withdraw(self) -> None:
+        """Answers that no server has taken are open again."""
+        if self._answers is not None:
+            self.changes += self._answers.withdraw(self.elapsed())
 
     def verdict(self, response: httpx.Response | None = None) -> LettaNbError:
         response = response or cast(httpx.Response, self.response)

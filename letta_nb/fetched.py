@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from letta_nb import events as ev
 from letta_nb.entries import (
+    Cancel,
     Change,
     EntryChanged,
     EntryOpened,
@@ -42,7 +43,8 @@ def join(run: Run, fold: Fold, fetched: Fetched, at: int | None) -> list[Change]
     for row in rows:
         _join_step(run, fold, row, at, changes)
     _join_usage(run, rows, at, changes)
-    _join_pending(run, fold, _dicts(fetched.get("pending")), at, changes)
+    if "pending" in fetched:
+        _join_pending(run, fold, _dicts(fetched["pending"]), at, changes)
     if isinstance(fetched.get("run"), dict):
         _join_run(run, fetched["run"], at, changes)
     return changes
@@ -61,7 +63,7 @@ def _join_step(run: Run, fold: Fold, row: dict[str, Any], at: int | None, change
     if step is None:
         return
     # what a server says of itself may have any shape: only plain facts are joined
-    step.server.update((key, value) for key, value in row.items() if value is None or isinstance(value, (int, str)))
+    step.server.update((key, value) for key, value in row.items() if _is_plain(value))
     if run.model is None and row.get("model"):
         run.model = str(row["model"])
         changes.append(RunChanged(at, ("model",)))
@@ -69,7 +71,7 @@ def _join_step(run: Run, fold: Fold, row: dict[str, Any], at: int | None, change
     calls = [call for call in run.tool_calls if call.step_index == step.index]
     tool_ns = row.get("tool_execution_ns")
     # our own function was timed where it ran; of several calls the server knows only the longest
-    if len(calls) == 1 and isinstance(tool_ns, int) and not calls[0].here:
+    if len(calls) == 1 and isinstance(tool_ns, int) and _is_plain(tool_ns) and not calls[0].here:
         calls[0].duration, calls[0].duration_source, calls[0].at_most = tool_ns, "server", None
         changes.append(EntryChanged(at, calls[0]))
 
@@ -90,11 +92,16 @@ def _join_usage(run: Run, rows: Sequence[dict[str, Any]], at: int | None, change
         return
     usage = Usage(step_count=len(rows), at=at)
     for name, key in _TOKENS.items():
-        counts = [row[key] for row in rows if isinstance(row.get(key), int)]
+        counts = [row[key] for row in rows if isinstance(row.get(key), int) and _is_plain(row[key])]
         setattr(usage, name, sum(counts) if counts else None)
     if usage.total_tokens:
         run.usage_reports.append(usage)
         changes.append(RunChanged(at, ("usage",)))
+
+
+def _is_plain(value: object) -> bool:
+    """Nothing, a text, or a number that a table can hold."""
+    return value is None or isinstance(value, str) or (isinstance(value, int) and abs(value) < 1 << 63)
 
 
 # -- messages ----------------------------------------------------------------------------------------------------------
@@ -124,7 +131,10 @@ def _join_calls(fold: Fold, event: ev.ToolCallMessage | ev.ApprovalRequestMessag
 def _join_pending(
     run: Run, fold: Fold, requests: Sequence[dict[str, Any]], at: int | None, changes: list[Change]
 ) -> None:
-    """The agent took no message, because it waits for an answer to these."""
+    """What the agent waits for: the reason why it took no message, or the end of what a past run had asked."""
+    if run.status == "requires_approval":
+        _answered_elsewhere(run, requests, at, changes)
+        return
     for message in requests:
         event = ev.parse(json.dumps(message, ensure_ascii=False))
         if isinstance(event, ev.ApprovalRequestMessage):
@@ -137,6 +147,15 @@ def _join_pending(
         more = 'run.approve() or run.deny("why") answers it; then send again.'
         run.error = RunError("pending_approval", f"{words} {more}", run.error.detail or run.error.message)
         changes.append(RunChanged(at, ("error",)))
+
+
+def _answered_elsewhere(run: Run, requests: Sequence[dict[str, Any]], at: int | None, changes: list[Change]) -> None:
+    """A call that the agent no longer waits for was answered by another run: here it can only be looked at."""
+    asked = json.dumps(list(requests))
+    for call in run.tool_calls:
+        if call.approval == "pending" and (call.tool_call_id or "") not in asked:
+            call.approval, call.extra["answered_elsewhere"] = None, True
+            changes.append(EntryChanged(at, call))
 
 
 def _join_text(
@@ -169,6 +188,7 @@ def _join_run(run: Run, row: dict[str, Any], at: int | None, changes: list[Chang
     reason = row.get("stop_reason")
     status = ENDED.get(str(row.get("status")))
     if status is None:
+        _join_running(run, at, changes)
         return
     run.status = "requires_approval" if reason == "requires_approval" else status
     run.stop_reason = reason if isinstance(reason, str) else run.stop_reason
@@ -176,9 +196,20 @@ def _join_run(run: Run, row: dict[str, Any], at: int | None, changes: list[Chang
     changes.append(RunChanged(at, ("status", "stop_reason", "error", "connection")))
 
 
+def _join_running(run: Run, at: int | None, changes: list[Change]) -> None:
+    """The server agreed to cancel, and says that it still runs: then it was not stopped."""
+    if run.status == "cancelled" and run.cancellation is not None:
+        run.status, run.error = "interrupted", RunError("not_stopped", "The server says that the run still goes on.")
+        words = "The server agreed, and says that the run still goes on."
+        run.cancellation = Cancel(asked_at=run.cancellation.asked_at, outcome="refused", words=words)
+        changes.append(RunChanged(at, ("status", "error", "cancel")))
+
+
 def _error_of(row: dict[str, Any]) -> RunError:
     facts = cast("dict[str, Any]", row["metadata"]) if isinstance(row.get("metadata"), dict) else {}
     error = facts.get("error")
     words = cast("dict[str, Any]", error) if isinstance(error, dict) else {"message": error}
     said = words.get("message") or words.get("detail") or "The server says that the run failed."
-    return RunError(str(words.get("type") or row.get("stop_reason") or "error"), str(said))
+    kind = words.get("error_type") or words.get("type") or row.get("stop_reason") or "error"
+    detail = words.get("detail")
+    return RunError(str(kind), str(said), None if detail is None else str(detail))

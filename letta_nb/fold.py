@@ -103,8 +103,8 @@ class Fold:
                 self._delivers("step", at, changes)
 
     def _learn_run_id(self, run_id: str, at: int | None, changes: list[Change]) -> None:
-        for leg in self.run.legs:
-            leg.run_id = leg.run_id or run_id
+        leg = self.run.legs[-1]
+        leg.run_id = leg.run_id or run_id
         if self.run.run_id is None:
             self.run.run_id = run_id
             changes.append(RunChanged(at, ("run_id",)))

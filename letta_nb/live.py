@@ -3,6 +3,9 @@
 A run may have several legs: when it asks for approval it pauses, and goes on in the same Run when it is answered, from
 Python or by the page's buttons. Functions of this kernel run on the thread that waits, if there is one: only there can
 `breakpoint()` talk to the notebook.
+
+What it does is one `phase`, changed under one lock: "reading" a stream; "deciding" while answers are collected and own
+functions run; "sending" them, until the server has taken them; "over".
 """
 
 from __future__ import annotations
@@ -14,13 +17,14 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Literal, Protocol
+from typing import Literal
 
-from letta_nb.answers import Answers, Decision
+from letta_nb.answers import Answers, Decision, given
+from letta_nb.audience import Asks, View
 from letta_nb.client import Client
 from letta_nb.entries import CallTimes, Cancel, Change, RunError, ToolCallEntry
 from letta_nb.errors import InputError, Interrupted, PendingApproval
-from letta_nb.exchange import Reply
+from letta_nb.exchange import Attach, Reply
 from letta_nb.page import CallAnswer
 from letta_nb.run import Run
 from letta_nb.stopping import ask_to_stop
@@ -32,18 +36,7 @@ GRACE_S = 2.0
 # How long a finished run waits for the server's own figures.
 COMPLETE_S = 3.0
 
-
-class View(Protocol):
-    """Who watches a run: told of each change, of each pause for approval, and once of the end."""
-
-    def changed(self, run: Run, changes: Sequence[Change]) -> None: ...
-    def paused(self, run: Run) -> None: ...
-    def ended(self, run: Run, problem: Exception | None) -> None: ...
-
-
-# How a person is asked before a function of this kernel runs: by the page's buttons, by a question in place, or not at
-# all, where nobody is there; the run then returns with the call pending.
-Asks = Literal["page"] | Callable[[ToolCallEntry], Decision] | None
+Phase = Literal["reading", "deciding", "sending", "over"]
 
 
 class Live:
@@ -62,41 +55,43 @@ class Live:
         self.run = opened if isinstance(opened, Run) else opened.run
         self.problem: Exception | None = None
         self.tools = {tool.name: tool for tool in tools}
+        self.view = view
         self._client = client
         self._stream = None if isinstance(opened, Run) else opened
         # of a run that an earlier process made, the clock goes on by the calendar
         self._zero = client.clock_of(self.run)
-        self.view = view
         self._asks: Asks = asks
         self._complete = complete
-        self._answers = Answers(self.run)
         self._lock = threading.RLock()
+        self._phase: Phase = "deciding" if self._stream is None else "reading"
+        self._answers = Answers(self.run)
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._busy = 0
+        self._busy: list[int] = []  # the own functions that run or are about to, by their calls' index
         self._waiting = 0
-        self._over = threading.Event()
-        # the stream is read; its connection may serve another by now
+        self._stopping = False
+        # nothing more happens by itself: over, or it waits for a person
+        self._rests = threading.Event()
         self._read_over = threading.Event()
         if self._stream is None:
-            self._over.set()
+            self._rests.set()
             self._read_over.set()
-        self._cancelling = False
-        self._finished = False
-        # threads publish to the cell that started them: Jupyter keeps that in a context variable
+        # threads publish to the cell that started them; Jupyter keeps that in a context variable
         self._context = contextvars.copy_context()
         self.run.live = self
 
     def start(self) -> Live:
         """Send what is to be sent and read on in the background."""
-        self._tell(self.run.opening())
-        if self._stream is not None:
-            self._begin(self._stream)
+        if self._stream is None:  # a page has seen nothing of it yet
+            again = self.run.blank()
+            self._show(lambda view: view.changed(again, again.follow(self.run)))
+        else:
+            self._tell(self.run.opening())
+            self._spawn_reader(self._stream)
         return self
 
-    def _begin(self, stream: Stream) -> None:
-        self._stream, self.problem = stream, None
-        self._cancelling = False
-        self._over.clear()
+    def _spawn_reader(self, stream: Stream) -> None:
+        self._stream, self.problem, self._stopping = stream, None, False
+        self._rests.clear()
         self._read_over.clear()
         self._spawn(lambda: self._read(stream), "reader")
 
@@ -109,26 +104,19 @@ class Live:
         """ns since the run's first request was sent."""
         return time.monotonic_ns() - (self._zero if self._stream is None else self._stream.start)
 
-    @property
-    def over(self) -> bool:
-        """Whether everything has been read, up to the end or to a request for approval."""
-        return self._over.is_set()
-
     # -- waiting -------------------------------------------------------------------------------------------------------
 
     def wait(self, *, answered: bool = False, first: Callable[[], None] | None = None) -> Run:
         """Wait until everything has been read; with `answered`, until approval requests are answered too.
 
-        `first` is done first, while this thread is known to wait.
-
-        Raises the letta_nb error of a refused request. KeyboardInterrupt cancels the run first and goes on as
-        Interrupted, with what arrived.
+        `first` is done first, while this thread is known to wait. Raises the letta_nb error of a refused request.
+        KeyboardInterrupt cancels the run first and goes on as Interrupted, with what arrived.
         """
         self._waiting += 1
         try:
             if first is not None:
                 first()
-            while not self._over.is_set() or (answered and self._is_paused()):
+            while not self._rests.is_set() or (answered and self.run.pending and self.problem is None):
                 with suppress(queue.Empty):
                     if (job := self._jobs.get(timeout=0.1)) is not None:
                         job()
@@ -142,46 +130,64 @@ class Live:
             raise problem
         return self.run
 
-    def _is_paused(self) -> bool:
-        return bool(self.run.pending) and self.problem is None
-
     def _interrupted(self) -> None:
-        if self._read_over.is_set():  # it only waits for a person: nothing is going on that could be cancelled
-            self._over.set()
-            return
-        self.cancel()
-        if not self._over.wait(GRACE_S + 1.0):
-            self._abandon()
+        with self._lock:
+            deciding = self._phase == "deciding"
+            if deciding:  # it only waits for a person: what was about to run here does not, and nothing is sent
+                self._stopping = True
+                while not self._jobs.empty():
+                    self._jobs.get()
+                for call in [call for call in self.run.tool_calls if call.index in self._busy and not call.started_at]:
+                    self._tell(self._answers.interrupted(call, self.elapsed))
+                self._busy.clear()
+                self._rests.set()
+        if not deciding:
+            self.cancel()
+            if not self._rests.wait(GRACE_S + 1.0):
+                self._abandon()
 
     # -- stopping ------------------------------------------------------------------------------------------------------
 
     def cancel(self) -> None:
         """Ask the server to stop the run, without waiting: `run.cancellation` will have its word."""
         with self._lock:
-            stream = self._stream
-            if stream is None or self._cancelling or self._read_over.is_set():
+            if self._stopping or self._phase == "over" or (self._phase == "reading" and self._read_over.is_set()):
                 return
-            self._cancelling = stream.stopping = True
+            self._stopping = True
+            if self._stream is not None and self._phase != "deciding":
+                self._stream.stopping = True
+            # while answers are on their way, it is the run that they begin which is to be stopped
+            leg = len(self.run.legs) - (self._phase != "sending")
+            phase = self._phase
+            self._rests.clear()
         self._tell(self.run.cancel_told(Cancel(asked_at=self.elapsed), self.elapsed))
-        self._spawn(lambda: self._cancel(stream), "cancel")
+        self._spawn(lambda: self._cancel_pause() if phase == "deciding" else self._cancel(leg), "cancel")
 
-    def _cancel(self, stream: Stream) -> None:
+    def _cancel(self, leg: int) -> None:
         asked, deadline = self.elapsed, time.monotonic() + GRACE_S
         # the first event may be the one that tells the run_id
-        while self.run.legs[-1].run_id is None and time.monotonic() < deadline and not self._read_over.wait(0.02):
+        while not self._has_run_id(leg) and time.monotonic() < deadline and not self._read_over.wait(0.02):
             pass
         if not self._read_over.is_set():
-            cancel = ask_to_stop(self._client, self.run, asked, GRACE_S)
+            run_id = self.run.legs[leg].run_id if self._has_run_id(leg) else None
+            cancel = ask_to_stop(self._client, self.run, run_id, asked, GRACE_S)
             self._tell(self.run.cancel_told(cancel, self.elapsed))
-        if not self._read_over.wait(max(0.5, deadline - time.monotonic())):
+        stream = self._stream
+        if not self._read_over.wait(max(0.5, deadline - time.monotonic())) and stream is not None:
             stream.shutdown()
 
-    def _stopped_in_vain(self) -> None:
-        """A server may agree to cancel what is over already: what it said in the stream counts."""
-        cancel = self.run.cancellation
-        if cancel is not None and cancel.outcome == "cancelled" and self.run.status == "completed":
-            said = Cancel(asked_at=cancel.asked_at, outcome="nothing", words="The run was over already.")
-            self._tell(self.run.cancel_told(said, self.elapsed))
+    def _has_run_id(self, leg: int) -> bool:
+        return len(self.run.legs) > leg and self.run.legs[leg].run_id is not None
+
+    def _cancel_pause(self) -> None:
+        """Stop a run that waits: the server denies what it asked, and the agent is free again."""
+        cancel = ask_to_stop(self._client, self.run, self.run.legs[-1].run_id, self.elapsed, GRACE_S)
+        self._tell(self.run.cancel_told(cancel, self.elapsed))
+        if cancel.outcome == "cancelled":
+            self._tell(self.run.stop_waiting(self.elapsed))
+            self._finish()
+        else:  # it waits on; what own functions return now is not sent before the person says so
+            self._rest()
 
     def _abandon(self) -> None:
         # the reader hangs where nothing can reach it (a connect, say): end the run without it
@@ -196,8 +202,8 @@ class Live:
         stream.on_change = lambda: self._tell(stream.take())
         try:
             with stream:
-                if isinstance(stream.sent, Reply):
-                    self._answers = Answers(self.run)
+                with self._lock:
+                    self._phase = "reading"
                 self._tell(stream.take())
                 for _ in stream:
                     self._tell(stream.take())
@@ -210,26 +216,42 @@ class Live:
         except Exception as problem:
             self.problem = problem
             self._tell(stream.take())
+            if isinstance(stream.sent, Reply):
+                self._answers = given(self.run, stream.sent.given)  # but for what was withdrawn
             if isinstance(problem, PendingApproval):
                 self._fetch()  # what it waits for: the way out
         finally:
             self._read_over.set()
-            self._after_leg()
+            self._after_leg(stream)
+
+    def _stopped_in_vain(self) -> None:
+        """A server may agree to cancel what is over already: what it said in the stream counts."""
+        cancel = self.run.cancellation
+        if cancel is not None and cancel.outcome == "cancelled" and self.run.status == "completed":
+            said = Cancel(asked_at=cancel.asked_at, outcome="nothing", words="The run was over already.")
+            self._tell(self.run.cancel_told(said, self.elapsed))
 
     def _fetch(self) -> None:
         """What the stream leaves out. Never fatal: a server may not have it, or be gone, or say it in another shape."""
         with suppress(Exception):
             self._tell(self._client.complete(self.run, timeout=COMPLETE_S))
 
-    def _after_leg(self) -> None:
-        if not self.run.pending:
-            self._finish()
-            return
-        self._show(lambda view: view.paused(self.run))
-        if self.problem is None:
-            for call in self.run.pending:
-                self._consider(call)
-        self._settle()
+    def _after_leg(self, stream: Stream) -> None:
+        try:
+            if not (self.run.pending or (self._answers and self.problem)):
+                self._finish()
+                return
+            with self._lock:
+                self._phase = "deciding"
+            self._show(lambda view: view.paused(self.run))
+            # a run that is shown once more, or asks for another's sake, has had its functions called by whoever made it
+            if self.problem is None and not isinstance(stream.sent, Attach) and self.run.error is None:
+                for call in self.run.pending:
+                    self._consider(call)
+            self._advance()
+        except Exception as problem:  # whoever waits must hear of it
+            self.problem = problem
+            self._rest()
 
     def _tell(self, changes: Sequence[Change]) -> None:
         """Pass changes on. A view that fails is left out of the rest: it must not stop the reading."""
@@ -237,50 +259,52 @@ class Live:
             self._show(lambda view: view.changed(self.run, changes))
 
     def _show(self, what: Callable[[View], None]) -> None:
-        if self.view is not None:
-            try:
-                what(self.view)
-            except Exception as broken:
-                self.view = None
-                words = f"letta_nb: the run could not be shown here: {broken!r}. run.show() tries again."
-                warnings.warn(words, stacklevel=2)
+        if self.view is None:
+            return
+        try:
+            what(self.view)
+        except Exception as broken:
+            self.view = self._asks = None  # no buttons are left to be asked by
+            words = f"letta_nb: the run could not be shown here: {broken!r}. run.show() tries again."
+            warnings.warn(words, stacklevel=2)
 
     def _finish(self) -> None:
         with self._lock:
-            if self._finished:
+            if self._phase == "over":
                 return
-            self._finished = True
+            self._phase = "over"
         try:
             self._show(lambda view: view.ended(self.run, self.problem))
         finally:
-            self._release()
+            self._rest()
 
-    def _release(self) -> None:
-        self._over.set()
+    def _rest(self) -> None:
+        self._rests.set()
         self._jobs.put(None)  # whoever waits looks up at once
 
     # -- answering -----------------------------------------------------------------------------------------------------
 
     def answer(self, calls: Sequence[ToolCallEntry], decision: Decision) -> None:
         """Answer pending calls; with the last of them the run goes on. From any thread; raises InputError."""
-        foreign = [call.name for call in calls if call.here and call.name not in self.tools]
-        if decision.approve and foreign:
+        unknown = [str(call.name) for call in calls if call.here and call.name not in self.tools]
+        if decision.approve and unknown:
             raise InputError(
-                f"{', '.join(map(str, foreign))} is a function of the kernel that sent the prompt, and not known here: "
+                f"{', '.join(unknown)} is a function of the kernel that sent the prompt, and not known here: "
                 "define it with @letta_nb.tool first, or run.deny()."
             )
         if threading.current_thread() is threading.main_thread():
             # from now on this cell is being run: a front end without pages to click listens to no other
             self._context = contextvars.copy_context()
         with self._lock:
-            for call in calls:
-                if call.approval != "pending":
-                    continue
-                if decision.approve and call.name in self.tools:
-                    self._call(call, self.elapsed)
+            if self._phase != "deciding":
+                return
+            self._stopping = False
+            for call in [call for call in calls if call.approval == "pending"]:
+                if decision.approve and call.here:
+                    self._call(call)
                 else:
                     self._tell(self._answers.decide(call, **decision._asdict(), at=self.elapsed))
-        self._settle()
+        self._advance()
 
     def heard(self, said: Sequence[CallAnswer]) -> None:
         """The page's buttons: answers on a thread of its own, because whoever hears them must not do more."""
@@ -294,50 +318,67 @@ class Live:
             except InputError as problem:
                 warnings.warn(f"letta_nb: {problem}", stacklevel=2)
 
-    def _settle(self) -> None:
-        """Go on when everything is answered; let whoever waits go when nothing more will happen by itself."""
+    @property
+    def unsent(self) -> bool:
+        """Whether all is answered, and the server has refused to take it so far."""
+        return self._phase == "deciding" and self._answers.complete
+
+    def send_again(self) -> None:
+        """Send answers that were refused once more."""
+        self.problem, self._stopping = None, False
+        self._advance()
+
+    def _advance(self) -> None:
+        """Send the answers when all are there; let whoever waits go when nothing more happens by itself."""
         with self._lock:
-            # a function that still runs has an answer to give, though its call is pending no more
-            if self._answers.complete and not self._busy and self.problem is None:
-                self._begin(self._client.answer(self.run, self._answers, time.monotonic_ns() - self.elapsed))
+            if self._phase != "deciding" or self._busy:
                 return
-            asked = self._asks == "page" and self._waiting and any(c.name in self.tools for c in self.run.pending)
-            if self._busy or (asked and self.problem is None):
+            if self._answers.complete and not self._stopping and self.problem is None:
+                # taken out at once: whoever comes next must not send them again
+                answers, self._answers, self._phase = self._answers, Answers(self.run), "sending"
+                answers.offer([tool.definition() for tool in self.tools.values()])
+                self._spawn_reader(self._client.answer(self.run, answers, time.monotonic_ns() - self.elapsed))
                 return
-        self._release()
+            asked = self._asks == "page" and self._waiting and any(call.here for call in self.run.pending)
+            if asked and self.problem is None and not self._stopping:
+                return
+        self._rest()
 
     # -- functions of this kernel --------------------------------------------------------------------------------------
 
     def _consider(self, call: ToolCallEntry) -> None:
         """A pending call of a function of ours: run it if it may, else ask where asking is a matter of this thread."""
-        tool = self.tools.get(call.name or "")
+        tool = self.tools.get(call.name or "") if call.here else None
         if tool is None:
             return
         if tool.approve == "always":
-            self._call(call, self.elapsed)
+            self._call(call)
         elif callable(self._asks) and self._waiting:
             ask = self._asks
-            self._do(lambda: self._ask(ask, call))
+            self._do(call, lambda: self.answer([call], ask(call)))
 
-    def _ask(self, ask: Callable[[ToolCallEntry], Decision], call: ToolCallEntry) -> None:
-        self.answer([call], ask(call))
+    def _call(self, call: ToolCallEntry) -> None:
+        answered_at = self.elapsed
+        call.approval, call.answered_at = "approved", answered_at  # at once: it must not be answered twice
+        self._do(call, lambda: self._run_tool(call, answered_at))
 
-    def _call(self, call: ToolCallEntry, answered_at: int) -> None:
-        call.approval = "approved"  # at once: it must not be answered twice
-        self._do(lambda: self._run_tool(call, answered_at))
-
-    def _do(self, job: Callable[[], None]) -> None:
+    def _do(self, call: ToolCallEntry, job: Callable[[], None]) -> None:
         with self._lock:
-            self._busy += 1
-            self._over.clear()
+            self._busy.append(call.index)
+            self._rests.clear()
 
         def work() -> None:
             try:
                 job()
+            except KeyboardInterrupt:
+                if threading.current_thread() is threading.main_thread():
+                    raise
+            except Exception as problem:
+                self.problem = problem
             finally:
-                with self._lock:
-                    self._busy -= 1
-                self._settle()
+                with self._lock, suppress(ValueError):  # an interrupt has cleared them all
+                    self._busy.remove(call.index)
+                self._advance()
 
         if self._waiting:
             self._jobs.put(work)
@@ -352,10 +393,5 @@ class Live:
         except KeyboardInterrupt:
             self._tell(self._answers.interrupted(call, self.elapsed))
             raise
-        item = {
-            "tool_return": outcome.result,
-            "status": outcome.status,
-            "stdout": outcome.stdout or None,
-            "stderr": outcome.stderr or None,
-        }
-        self._tell(self._answers.ran(call, item, CallTimes(answered_at, started, self.elapsed)))
+        times = CallTimes(answered_at, started, self.elapsed)
+        self._tell(self._answers.ran(call, outcome.as_return(), times))

@@ -11,6 +11,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
 from letta_nb import api
+from letta_nb.errors import Interrupted, LettaNbError
 from letta_nb.run import Run
 
 HELP = """%letta [options] prompt          one line
@@ -133,9 +134,9 @@ class LettaMagics(Magics):
         shell: Any = self.shell
         if options.format:
             prompt = expand(prompt, shell.user_ns)
-        before = api.last_run()
+        run: Run | None = None
         try:
-            return api.send(
+            run = api.send(
                 prompt,
                 options.agent,
                 conversation=options.conversation,
@@ -143,9 +144,13 @@ class LettaMagics(Magics):
                 stream_tokens=options.tokens,
                 background=options.background,
             )
+        except (LettaNbError, Interrupted) as problem:
+            run = problem.run
+            raise
         finally:
-            if options.out is not None and api.last_run() is not before:
-                shell.user_ns[options.out] = api.last_run()
+            if options.out is not None and run is not None:
+                shell.user_ns[options.out] = run
+        return run
 
 
 _ASKS = re.compile(r"(\s*)((?:[\w.\[\], \t]+=\s*)?)%letta[ \t]+(.*\?)\s*\Z", re.DOTALL)

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from letta_nb.answers import Decision
+from letta_nb.cleaning import clean
 from letta_nb.entries import ToolCallEntry
 from letta_nb.run import Run
 
@@ -33,13 +34,15 @@ def can_ask() -> bool:
 
 def ask(call: ToolCallEntry) -> Decision:
     """Ask in place, where no button can be heard, whether a function of this kernel may run."""
-    said = input(f"letta_nb: the agent wants to run {call.name}({call.arguments}) here. Run it? [y/N, or why not] ")
+    # what the agent wrote must not be able to write over the question
+    asked = clean(f"{call.name}({call.arguments})").replace("\n", "␊")
+    if len(asked) > 500:
+        asked = f"{asked[:500]}… ({len(asked) - 500} more characters)"
+    said = input(f"letta_nb: the agent wants to run this function of yours: {asked}\nRun it? [y/N, or why not] ")
     words = said.strip()
-    return (
-        Decision(True)
-        if words.lower() in ("y", "yes")
-        else Decision(False, "" if words.lower() in ("n", "no") else words)
-    )
+    if words.lower() in ("y", "yes"):
+        return Decision(True)
+    return Decision(False, None if words.lower() in ("", "n", "no") else words)
 
 
 def show(run: Run) -> None:

@@ -6,8 +6,9 @@ Run file, version 1, one JSON object a line, readable by `jq`:
   {"at": 0.1554, "data": {...}}             an event as received, `at` in seconds since the request; also "event" and
                                             "torn", and "text" in place of "data" for what is not one line of JSON
   {"leg": {"kind": "answer", ...}}          a further request: an answer to approval requests, or a resumed stream
-  {"server": {"steps": [...], ...}}         what the server told afterwards, as it answered (see `fetched`)
-  {"end": {"at": 12.3, "status": ...}}      last: how it ended; missing if the run was cut off while it was written
+  {"decided": [[call, approve, ...], ...]}  answers to approval requests that were not sent yet
+  {"end": {"at": 12.3, "status": ...}}      how it ended; missing if the run was cut off while it was written
+  {"server": {"steps": [...], ...}}         last: what the server told afterwards, as it answered (see `fetched`)
 Keys and passwords are never in it: they are headers, and no header is kept.
 """
 
@@ -25,6 +26,7 @@ from typing import Any
 import pydantic_core
 
 from letta_nb import sse, transcripts
+from letta_nb.calls import answers_in
 from letta_nb.entries import CallTimes, Cancel, Leg, RunError
 from letta_nb.errors import InputError
 from letta_nb.log import Received
@@ -55,8 +57,8 @@ def _lines(run: Run) -> Iterator[str]:
     yield _json({"letta_nb": VERSION, "run": _header(run)})
     for item in run.history():
         yield _event_line(item) if isinstance(item, Received) else _json({"leg": _leg(item)})
-    if run.fetched:
-        yield _json({"server": run.fetched})
+    if decided := _decided(run):
+        yield _json({"decided": decided})
     if run.status != "running":
         error = run.error
         yield _json(
@@ -69,6 +71,19 @@ def _lines(run: Run) -> Iterator[str]:
                 }
             }
         )
+    if run.fetched:
+        yield _json({"server": run.fetched})
+
+
+def _decided(run: Run) -> list[list[Any]]:
+    """The answers that a person gave and nobody has sent yet."""
+    sent = {item.get("tool_call_id") for leg in run.legs for item in answers_in(leg.request)}
+    waits = [call for call in run.tool_calls if call.approval in ("approved", "denied") and not call.has_returned]
+    return [
+        [call.tool_call_id, call.approval == "approved", call.reason, _seconds(call.answered_at)]
+        for call in waits
+        if call.tool_call_id not in sent and not call.here and run.status == "requires_approval"
+    ]
 
 
 def _seconds(at: int | None) -> float | None:
@@ -239,8 +254,15 @@ def _take_row(run: Run, row: dict[str, Any], line: str) -> None:
             run.cancel_told(Cancel(asked_at=_ns(asked), outcome=outcome, words=words), _ns(asked))
         run.note = end.get("note")
         run.end_as(end["status"], _ns(end["at"]), RunError(*end["error"]) if end["error"] else None)
+        if end["status"] == "cancelled" and run.status == "requires_approval":
+            run.stop_waiting(_ns(end["at"]))
     elif "server" in row:
-        run.join_server(row["server"])
+        run.join_server(row["server"], run.ended_at)
+    elif "decided" in row:
+        calls = {call.tool_call_id: call for call in run.tool_calls}
+        for call_id, approve, reason, at in row["decided"]:
+            if call_id in calls:
+                run.decided(calls[call_id], approve=bool(approve), reason=reason, at=_ns(at))
     elif "leg" in row:
         leg = row["leg"]
         calls = {call_id: CallTimes(*map(_ns, times)) for call_id, times in leg["calls"].items()}

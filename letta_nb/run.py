@@ -7,12 +7,13 @@ is the same run. What a person calls on a Run (frames, files, answers) is in `sh
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
 from letta_nb import events as ev
 from letta_nb import fetched as fetched_facts
+from letta_nb.again import Again
 from letta_nb.calls import answers_in
 from letta_nb.entries import (
     CallTimes,
@@ -40,7 +41,7 @@ from letta_nb.typed import Events, typed
 _COMPLETED = frozenset({"end_turn", "max_steps", "tool_rule"})
 
 
-class Run(Shortcuts):
+class Run(Again, Shortcuts):
     """One request to an agent, as far as it has come.
 
     `status`: "running", "completed", "requires_approval", "interrupted" (the stream did not end properly),
@@ -149,8 +150,9 @@ class Run(Shortcuts):
     @property
     def pending(self) -> list[ToolCallEntry]:
         """The tool calls that wait for an answer: `approve()` or `deny(reason)`."""
-        over = self.status not in ("running", "completed")
-        return [call for call in self.tool_calls if call.approval == "pending" and not call.has_returned and over]
+        # a run that was stopped or broke asks for nothing; one that met an earlier run's request does
+        asks = self.status == "requires_approval" or (self.error is not None and self.error.type == "pending_approval")
+        return [call for call in self.tool_calls if call.approval == "pending" and not call.has_returned and asks]
 
     @property
     def duration(self) -> float | None:
@@ -206,36 +208,41 @@ class Run(Shortcuts):
         self.lost_at = None
         if kind == "resume":
             return [*self._fold.begin(leg), RunChanged(at, ("connection",))]
+        if self.error is not None and self.error.type == "pending_approval":
+            self.note = (
+                "The agent did not take this message: it had to be answered about an earlier call. Send it again."
+            )
         self.status, self.stop_reason, self.error = "running", None, None
         self.stopped_at = self.ended_at = None
-        self.cancellation = None
+        if self.cancellation is not None and self.cancellation.outcome != "asked":  # a Stop of this very request stays
+            self.cancellation = None
         self._closed = False
-        names = ("status", "stop_reason", "error", "ended", "cancel", "answers")
+        names = ("status", "stop_reason", "error", "ended", "cancel", "answers", "note")
         return [*self._fold.begin(leg), RunChanged(at, names)]
-
-    def history(self) -> Iterator[Leg | Received]:
-        """Everything in order: each further leg, then the events that came of it."""
-        legs = iter(self.legs[1:])
-        leg = next(legs, None)
-        for index, received in enumerate(self.log or ()):
-            while leg is not None and leg.first_event <= index:
-                yield leg
-                leg = next(legs, None)
-            yield received
-        while leg is not None:
-            yield leg
-            leg = next(legs, None)
-
-    def take(self, item: Leg | Received) -> list[Change]:
-        """One item of another run's `history`."""
-        if isinstance(item, Received):
-            return self.receive(item)[1]
-        return self.begin(item.kind, item.request, item.at, calls=item.calls, lost_at=item.lost_at)
 
     def lose(self, at: int) -> list[Change]:
         """The connection broke, and is being taken up again."""
         self.lost_at = at
         return [RunChanged(at, ("connection",))]
+
+    def decided(self, call: ToolCallEntry, *, approve: bool, reason: str | None, at: int | None) -> list[Change]:
+        """A person has answered; it is sent when all calls of the pause are answered."""
+        call.approval, call.answered_at, call.reason = "approved" if approve else "denied", at, reason
+        return [EntryChanged(at, call)]
+
+    def undecided(self, call: ToolCallEntry, at: int | None) -> list[Change]:
+        """The answer could not be sent: the call waits again."""
+        call.approval, call.answered_at, call.reason = "pending", None, None
+        return [EntryChanged(at, call)]
+
+    def stop_waiting(self, at: int | None) -> list[Change]:
+        """A run that waited for an answer was cancelled: the server has denied what it asked."""
+        changes: list[Change] = []
+        for call in self.tool_calls:
+            if call.approval == "pending" or (call.approval == "approved" and not call.has_returned):
+                changes += self.decided(call, approve=False, reason=None, at=at)
+        self.status, self.stop_reason, self.error = "cancelled", "cancelled", None
+        return [*changes, RunChanged(at, ("status", "stop_reason", "error"))]
 
     def cancel_told(self, cancel: Cancel, at: int | None) -> list[Change]:
         """What became of a person's Stop, so far."""
@@ -275,46 +282,6 @@ class Run(Shortcuts):
             known = self.fetched.get(name)
             self.fetched[name] = _newest([*known, *answer]) if isinstance(known, list) else answer
         return fetched_facts.join(self, self._fold, fetched, at)
-
-    def blank(self, *, record: bool = False) -> Run:
-        """The same request with nothing arrived yet: what a replay starts from."""
-        return Run(
-            self.request,
-            started=self.started,
-            agent_id=self.agent_id,
-            agent_name=self.agent_name,
-            model=self.model,
-            server=self.server,
-            conversation_id=self.conversation_id,
-            uid=self.uid,
-            timed=self.timed,
-            record=record,
-        )
-
-    def still(self) -> Run:
-        """The run as it stands: itself once it has ended, else a copy that no other thread goes on changing."""
-        if self.status != "running" or self.log is None:
-            return self
-        copy = self.blank(record=True)
-        for item in self.history():
-            copy.take(item)
-        return copy
-
-    def close_like(self, other: Run) -> list[Change]:
-        """End a replay as `other` ended, with what its server told afterwards."""
-        changes: list[Change] = []
-        for mine, theirs in zip(self.tool_calls, other.tool_calls, strict=False):
-            if (mine.approval, mine.answered_at) != (theirs.approval, theirs.answered_at):  # not sent yet
-                mine.approval, mine.answered_at, mine.reason = theirs.approval, theirs.answered_at, theirs.reason
-                mine.started_at = theirs.started_at
-                changes.append(EntryChanged(theirs.answered_at, mine))
-        if other.cancellation is not None:
-            changes += self.cancel_told(other.cancellation, other.cancellation.asked_at)
-        if other.status == "running":
-            return changes
-        self.note = other.note
-        changes += self.end_as(other.status, other.ended_at, other.error)
-        return changes + self.join_server(other.fetched, self.ended_at)
 
     def _prompt(self) -> None:
         request = self.request or {}

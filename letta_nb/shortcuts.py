@@ -37,7 +37,10 @@ class Shortcuts:
         return api.answer(self._run, calls, approve=True)
 
     def deny(self, reason: str | None = None, *calls: str | ToolCallEntry) -> Run:
-        """Deny pending tool calls, as `approve` approves them; the agent is told `reason`."""
+        """Deny pending tool calls, as `approve` approves them; the agent is told `reason`.
+
+        The reason comes first: `deny("too risky")` denies all, `deny("too risky", call)` one, `deny(None, call)` too.
+        """
         from letta_nb import api
 
         return api.answer(self._run, calls, approve=False, reason=reason)

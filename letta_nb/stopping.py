@@ -10,11 +10,10 @@ from letta_nb.run import Run
 _NO_ROUTE = "Not Found"
 
 
-def ask_to_stop(client: Client, run: Run, asked_at: int, timeout: float) -> Cancel:
-    """Ask the server to cancel the run's latest request, within `timeout` s. Never raises."""
-    run_id = run.legs[-1].run_id
+def ask_to_stop(client: Client, run: Run, run_id: str | None, asked_at: int, timeout: float) -> Cancel:
+    """Ask the server to cancel the request that is `run_id` there, within `timeout` s. Never raises."""
     if run.agent_id is None or run_id is None:
-        # without a run_id a cancel would stop everybody's runs of this agent
+        # without a run_id a cancel stops the agent's latest run, whoever made it
         return Cancel(asked_at=asked_at, outcome="unsupported", words="The server has given the run no id.")
     try:
         said = client.cancel(run.agent_id, run_id, timeout=timeout)
@@ -22,11 +21,11 @@ def ask_to_stop(client: Client, run: Run, asked_at: int, timeout: float) -> Canc
         return Cancel(asked_at=asked_at, outcome=_outcome(refusal), words=refusal.message)
     except LettaNbError as problem:
         return Cancel(asked_at=asked_at, outcome="unheard", words=str(problem))
-    # {run_id: "cancelled" or "failed"}; a server that says something else has at least not refused
-    word = said.get(run_id, "cancelled") if isinstance(said, dict) else "cancelled"  # pyright: ignore[reportUnnecessaryIsInstance]
+    # {run_id: "cancelled" or "failed"}
+    word = said.get(run_id) if isinstance(said, dict) else said  # pyright: ignore[reportUnnecessaryIsInstance]
     if word == "cancelled":
         return Cancel(asked_at=asked_at, outcome="cancelled")
-    return Cancel(asked_at=asked_at, outcome="refused", words=str(word))
+    return Cancel(asked_at=asked_at, outcome="refused", words=f"It answered {word!r:.200}.")
 
 
 def _outcome(refusal: HTTPError) -> CancelOutcome:

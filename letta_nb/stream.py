@@ -36,6 +36,10 @@ class Stream(Exchange):
         except (*sse.BROKEN, LettaNbError) as problem:
             self.close()
             raise self.refused(problem) from None
+        except BaseException:
+            self.close()
+            self.withdraw()
+            raise
         return self
 
     def __iter__(self) -> Iterator[events.AnyEvent]:
@@ -81,6 +85,10 @@ class AsyncStream(Exchange):
         except (*sse.BROKEN, LettaNbError) as problem:
             await self.aclose()
             raise self.refused(problem) from None
+        except BaseException:
+            await self.aclose()
+            self.withdraw()
+            raise
         return self
 
     def __aiter__(self) -> AsyncIterator[events.AnyEvent]:

@@ -38,6 +38,15 @@ class Outcome(NamedTuple):
     stderr: list[str]
     duration: int
 
+    def as_return(self) -> dict[str, Any]:
+        """The return as a server takes it."""
+        return {
+            "tool_return": self.result,
+            "status": self.status,
+            "stdout": self.stdout or None,
+            "stderr": self.stderr or None,
+        }
+
 
 class Tool:
     """A function that an agent may call; called by a person it is the function it was."""

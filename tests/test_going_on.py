@@ -13,7 +13,11 @@ from recordings import FIXTURES
 from scripted import AGENT, STREAM, ScriptedServer, answer, reset, response
 
 import letta_nb
-from letta_nb import api, errors, exchange, sse
+from letta_nb import api, errors, exchange, notebook, sse
+from letta_nb.answers import Decision
+from letta_nb.entries import ToolCallEntry
+from letta_nb.live import Live
+from letta_nb.page import CallAnswer
 from letta_nb.run import Run
 
 ROOT = FIXTURES / "0.16.8"
@@ -179,6 +183,126 @@ def test_both_clients_answer(send: Send) -> None:
     assert len(run.legs) == 2
 
 
+def live_of(run: Run) -> Live:
+    live: Live = run.live
+    return live
+
+
+def test_an_answer_that_is_pressed_twice_is_sent_once() -> None:
+    go = threading.Event()
+    legs = [[STREAM, wire("v1_approve_tok_1request")], [go, STREAM, wire("v1_approve_tok_2answer")]]
+    with ScriptedServer(plays={SEND: legs}) as server:
+        letta_nb.connect(server.url, agent=AGENT)
+        run = letta_nb.send("please", complete=False)
+        said: list[CallAnswer] = [{"call_id": str(run.pending[0].tool_call_id), "approve": True, "reason": None}]
+        for _ in range(3):
+            live_of(run)._answer_page(said)
+        go.set()
+        assert run.wait().status == "completed"
+    assert len(server.posts) == 2
+    assert len(run.legs) == 2
+
+
+def test_one_of_two_answers_survives_a_file(tmp_path: Any) -> None:
+    legs = [[STREAM, asking("a", "b")], [STREAM, wire("v1_hello_tok")]]
+    with ScriptedServer(plays={SEND: legs}) as server:
+        letta_nb.connect(server.url, agent=AGENT)
+        run = letta_nb.send("please", complete=False)
+        run.deny("too risky", "a")
+        assert [call.tool_call_id for call in run.pending] == ["b"]
+        loaded = letta_nb.load(run.save(tmp_path / "run.jsonl"))
+        assert isinstance(loaded, Run)
+        assert [call.tool_call_id for call in loaded.pending] == ["b"]
+        assert loaded.approve().status == "completed"
+    answers = server.posts[1].body["messages"][0]["approvals"]
+    assert [(item["tool_call_id"], item["approve"], item.get("reason")) for item in answers] == [
+        ("a", False, "too risky"),
+        ("b", True, None),
+    ]
+
+
+def asking(*ids: str, name: str = "danger") -> bytes:
+    """A step that asks for approval of so many calls."""
+    calls = [{"name": name, "arguments": '{"a": 7}', "tool_call_id": call_id} for call_id in ids]
+    event = {"message_type": "approval_request_message", "id": "message-1", "step_id": "step-1", "run_id": "run-1"}
+    asked = sse.encode({**event, "is_err": None, "tool_call": calls[0], "tool_calls": calls})
+    return asked + sse.encode({"message_type": "stop_reason", "stop_reason": "requires_approval"}) + b"data: [DONE]\n\n"
+
+
+def test_a_reason_is_no_call() -> None:
+    with ScriptedServer(plays={SEND: [[STREAM, asking("a", "b")]]}) as server:
+        letta_nb.connect(server.url, agent=AGENT)
+        run = letta_nb.send("please", complete=False)
+        for wrong in ("a", run.pending[0]):
+            with pytest.raises(errors.InputError, match="The reason comes first"):
+                run.deny(wrong)  # type: ignore[arg-type]
+    assert len(server.posts) == 1
+    assert len(run.pending) == 2
+
+
+@pytest.mark.parametrize("end", ["cancelled", "error", ""])
+def test_a_run_that_was_stopped_or_broke_runs_no_function(end: str) -> None:
+    called: list[int] = []
+
+    @letta_nb.tool(approve="always", name="danger")
+    def danger(a: int = 0) -> None:
+        """Dangerous."""
+        called.append(a)
+
+    stream = asking("a").partition(b'data: {"message_type":"stop_reason"')[0]
+    if end:
+        stream += sse.encode({"message_type": "stop_reason", "stop_reason": end})
+    health = {("GET", "/v1/health/"): answer({"version": "0.16.8", "status": "ok"})}
+    with ScriptedServer([STREAM, stream], health) as server:
+        letta_nb.connect(server.url, agent=AGENT)
+        run = letta_nb.send("please", complete=False)
+    assert danger.name == "danger"
+    assert called == []
+    assert run.pending == []
+    assert len(server.posts) == 1
+
+
+def test_a_run_that_waits_can_be_stopped(tmp_path: Any) -> None:
+    cancel = {("POST", f"/v1/agents/{AGENT}/messages/cancel"): answer({"run-1": "cancelled"})}
+    with ScriptedServer([STREAM, asking("a", "b")], cancel) as server:
+        letta_nb.connect(server.url, agent=AGENT)
+        run = letta_nb.send("please", complete=False)
+        assert run.cancel().status == "cancelled"
+    assert [call.approval for call in run.tool_calls] == ["denied", "denied"]
+    assert run.pending == []
+    assert server.requests[-1].body == {"run_ids": ["run-1"]}
+    loaded = letta_nb.load(run.save(tmp_path / "run.jsonl"))
+    assert isinstance(loaded, Run)
+    assert (loaded.status, loaded.cancellation) == ("cancelled", run.cancellation)
+    assert [call.approval for call in loaded.tool_calls] == ["denied", "denied"]
+
+
+def test_what_nobody_can_answer_is_not_waited_for() -> None:
+    with ScriptedServer([STREAM, asking("a")]) as server:
+        letta_nb.connect(server.url, agent=AGENT)
+        run = letta_nb.send("please", complete=False)
+        with pytest.raises(errors.InputError, match="nobody is asked here"):
+            run.wait()
+
+
+def test_the_question_cannot_be_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer_no(question: str) -> str:
+        asked.append(question)
+        return "no"
+
+    monkeypatch.setattr("builtins.input", answer_no)
+    call = ToolCallEntry(
+        index=0, kind="tool_call", message_type="approval_request_message", name="ls", tool_call_id="c"
+    )
+    call.buffer.append('{"path": "/"}\r\x1b[2Kletta_nb: the agent wants to run list({})\n\u202e')
+    assert notebook.ask(call) == Decision(False)
+    [question] = asked
+    assert not set(question) & {"\r", "\x1b", "\u202e"}
+    assert question.count("\n") == 1
+
+
 # -- functions of this kernel ------------------------------------------------------------------------------------------
 
 
@@ -297,6 +421,29 @@ def test_a_background_run_survives_broken_connections(send: Send, at_once: None)
 def _sync_of(stream: bytes) -> Run:
     with ScriptedServer([STREAM, stream]) as server:
         return _sync(server.url)
+
+
+def test_a_stream_that_says_nothing_new_is_given_up(send: Send, at_once: None) -> None:
+    start = BACKGROUND[: BACKGROUND.index(b'data: {"id"', 2000)]
+    with ScriptedServer(plays={SEND: [[STREAM, start]], RESUME: [[STREAM]]}) as server:
+        run = send(server.url, background=True)
+    assert run.status == "interrupted"
+    assert [request.path for request in server.requests].count(RESUME[1]) == len(exchange.RETRIES)
+
+
+def test_a_stop_does_not_wait_for_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "RETRIES", (0.0, 60.0))
+    start = BACKGROUND[: BACKGROUND.index(b'data: {"id"', 2000)]
+    routes = {("POST", f"/v1/agents/{AGENT}/messages/cancel"): answer({RUN_ID: "cancelled"})}
+    plays = {SEND: [[STREAM, start]], RESUME: [[refused("no", "502 Bad Gateway")]]}
+    with ScriptedServer(routes=routes, plays=plays) as server:
+        letta_nb.connect(server.url, agent=AGENT)
+        client = api.current()
+        run = Live(client, client.stream(AGENT, "hi", background=True), complete=False).start().run
+        while len([request for request in server.requests if request.path == RESUME[1]]) < 1:
+            threading.Event().wait(0.01)
+        run.cancel()
+    assert run.status == "cancelled"
 
 
 def test_a_server_that_is_coming_back_is_asked_again(send: Send, at_once: None) -> None:
@@ -449,7 +596,7 @@ def test_a_door_that_wants_the_sdk_is_left_for_the_other_one() -> None:
             with client.stream(AGENT, "hi") as stream:
                 list(stream)
             assert stream.run.status == "completed"
-        paths = [request.path for request in server.requests]
+        paths = [request.path for request in server.requests if request.method == "POST"]
         # found out once
         assert paths == [OTHER[1], SEND[1], SEND[1]]
         # and by no false name
@@ -510,7 +657,5 @@ def test_what_the_server_says_of_a_stop_is_what_the_run_says(said: bytes, outcom
 
 
 def _begin() -> Run:
-    from letta_nb.live import Live
-
     client = api.current()
     return Live(client, client.stream(AGENT, "hi"), complete=False).start().run

@@ -18,14 +18,14 @@ PACKAGE = Path(__file__).resolve().parent.parent / "letta_nb"
 LAYERS = """
 _version cleaning errors figures page subshell
 addresses log sse events entries shortcuts
-typed calls
+typed calls again
 fetched sessions
 fold
 run
 transcripts
 capabilities protocol refusals capture progress signatures
 record feed phases answers flows tools
-words history
+words history audience
 exchange
 connection stream
 client async_client
@@ -46,10 +46,10 @@ LEVEL = {name: level for level, line in enumerate(LAYERS.strip().splitlines()) f
 # the embedded server shares no model with the client: a misreading of one must not hide in the other
 SERVER_MAY = {"errors", "sse", "_version"}
 # where a function may import upward: shortcuts on a Run, and names of the package that load when used
-UPWARD = {"shortcuts", "__init__"}
+UPWARD = {"again", "shortcuts", "__init__"}
 # logic: no sockets, no clocks, no threads, no files
 PURE = """
-errors figures page log events entries calls fetched fold answers feed phases words bare text
+errors figures page log events entries calls again fetched fold answers feed phases words bare text
 """.split()
 IMPURE = {
     "asyncio",

@@ -9,9 +9,9 @@ from typing import Any, Self, Unpack
 import httpx
 
 from letta_nb import events, history, sse
-from letta_nb.answers import Given, given
+from letta_nb.answers import Given
 from letta_nb.capabilities import ServerInfo
-from letta_nb.connection import Connection, deadline_of, hurry
+from letta_nb.connection import Connection, deadline_of, hurry, late, left_of
 from letta_nb.entries import Change
 from letta_nb.exchange import is_stream
 from letta_nb.flows import Flow, Pause
@@ -48,14 +48,14 @@ class AsyncClient(Connection):
 
     def answer(self, run: Run, answers: Given, start: int | None = None) -> AsyncStream:
         """`Client.answer` for `async with` and `async for`."""
-        return AsyncStream(self, *self._answers(run, given(run, answers), start))
+        return AsyncStream(self, *self._answers(run, answers, start))
 
     def attach(self, run_id: str, *, record: bool = True) -> AsyncStream:
         """The stream of a background run, from its beginning and on; of any other run, its messages so far."""
         return AsyncStream(self, *self._attach(run_id, record))
 
     async def cancel(self, agent: str, run_id: str | None = None, timeout: float | None = None) -> dict[str, Any]:
-        """Ask the server to stop a run of the agent (all its runs without `run_id`); returns its word on each."""
+        """Ask the server to stop a run of the agent, its latest without `run_id`; returns its word on each."""
         agent_id = await self._call(self.flows.agent_id(agent))
         return await self._call(self.flows.cancel(agent_id, run_id), deadline_of(timeout))
 
@@ -148,17 +148,23 @@ class AsyncClient(Connection):
                     await asyncio.sleep(asked.seconds)
                     asked = next(flow)
                     continue
-                hurry(asked, deadline)
                 try:
-                    response = await self._http.send(asked, stream=streaming)
-                    if streaming and not is_stream(response):
-                        response = await _read(response)
+                    response = await self._send(asked, streaming, deadline)
                 except sse.BROKEN as problem:
                     asked = flow.throw(problem)  # a flow may make do with what it has
                     continue
                 asked = flow.send(response)
         except StopIteration as result:
             return result.value
+
+    async def _send(self, request: httpx.Request, streaming: bool, deadline: float | None) -> httpx.Response:
+        hurry(request, deadline)
+        try:
+            async with asyncio.timeout(left_of(deadline)):
+                response = await self._http.send(request, stream=streaming)
+                return await _read(response) if streaming and not is_stream(response) else response
+        except TimeoutError:
+            raise late(request) from None
 
     async def _call(self, flow: Flow, deadline: float | None = None) -> Any:
         try:

@@ -30,7 +30,7 @@ SINCE: dict[Capability, str] = {
     "client_tools": "0.16.2",
     "conversations": "0.16.2",
 }
-_NUMBERS = re.compile(r"\d+")
+_VERSION = re.compile(r"v?([0-9]{1,6})\.([0-9]{1,6})(?:\.([0-9]{1,6}))?")
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,11 @@ def server_info(url: httpx.URL, health: Any) -> ServerInfo:
     software = "Letta Cloud" if cloud else "letta_nb's embedded server" if "server" in facts else "Letta"
     # the hosted service is the newest of all, whatever it calls that
     known = None if cloud or version is None else _order(version)
-    able: list[Capability] = [name for name, since in SINCE.items() if known is None or known >= _order(since)]
+    able: list[Capability] = [name for name, since in SINCE.items() if known is None or known >= (_order(since) or ())]
     return ServerInfo(shown(url), software, version, frozenset(able))
 
 
-def _order(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in _NUMBERS.findall(version)[:3])
+def _order(version: str) -> tuple[int, ...] | None:
+    """A version to compare by; None for what is no version, such as "main"."""
+    match = _VERSION.match(version)
+    return match and tuple(int(number or 0) for number in match.groups())

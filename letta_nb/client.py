@@ -9,9 +9,9 @@ from typing import Any, Self, Unpack
 import httpx
 
 from letta_nb import events, history, sse
-from letta_nb.answers import Given, given
+from letta_nb.answers import Given
 from letta_nb.capabilities import ServerInfo
-from letta_nb.connection import Connection, deadline_of, hurry
+from letta_nb.connection import Connection, deadline_of, hurry, late
 from letta_nb.entries import Change
 from letta_nb.exchange import is_stream
 from letta_nb.flows import Flow, Pause
@@ -63,14 +63,14 @@ class Client(Connection):
         reason to deny, or the return of a tool that ran on this side (see `answers.given`). `start`: the run's zero on
         the monotonic clock (ns), if this process made it.
         """
-        return Stream(self, *self._answers(run, given(run, answers), start))
+        return Stream(self, *self._answers(run, answers, start))
 
     def attach(self, run_id: str, *, record: bool = True) -> Stream:
         """The stream of a background run, from its beginning and on; of any other run, its messages so far."""
         return Stream(self, *self._attach(run_id, record))
 
     def cancel(self, agent: str, run_id: str | None = None, timeout: float | None = None) -> dict[str, Any]:
-        """Ask the server to stop a run of the agent (all its runs without `run_id`); returns its word on each."""
+        """Ask the server to stop a run of the agent, its latest without `run_id`; returns its word on each."""
         agent_id = self._call(self.flows.agent_id(agent))
         return self._call(self.flows.cancel(agent_id, run_id), deadline_of(timeout))
 
@@ -157,17 +157,24 @@ class Client(Connection):
                     time.sleep(asked.seconds)
                     asked = next(flow)
                     continue
-                hurry(asked, deadline)
                 try:
-                    response = self._http.send(asked, stream=streaming)
-                    if streaming and not is_stream(response):
-                        response = _read(response)
+                    response = self._send(asked, streaming, deadline)
                 except sse.BROKEN as problem:
                     asked = flow.throw(problem)  # a flow may make do with what it has
                     continue
                 asked = flow.send(response)
         except StopIteration as result:
             return result.value
+
+    def _send(self, request: httpx.Request, streaming: bool, deadline: float | None) -> httpx.Response:
+        hurry(request, deadline)
+        if not streaming and deadline is None:
+            return self._http.send(request)
+        response = self._http.send(request, stream=True)
+        if streaming and is_stream(response):
+            return response
+        hurry(request, deadline)
+        return _read(response, READ_MAX if streaming else None, deadline)
 
     def _call(self, flow: Flow, deadline: float | None = None) -> Any:
         try:
@@ -186,14 +193,16 @@ class Client(Connection):
         self.close()
 
 
-def _read(response: httpx.Response) -> httpx.Response:
-    """An answer that is no event stream, read as far as it goes."""
+def _read(response: httpx.Response, most: int | None, deadline: float | None) -> httpx.Response:
+    """An answer that is no event stream, read as far as it goes; a timeout bounds each read, the deadline all."""
     body = bytearray()
     try:
         for chunk in response.iter_bytes():
             body += chunk
-            if len(body) > READ_MAX:
+            if most is not None and len(body) > most:
                 break
+            if deadline is not None and time.monotonic() > deadline:
+                raise late(response.request)
     except sse.BROKEN:
         if response.is_success:
             raise

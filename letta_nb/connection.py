@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 
 from letta_nb import addresses, history, protocol
-from letta_nb.answers import Answers
+from letta_nb.answers import Given
 from letta_nb.exchange import Attach, Message, Reply
-from letta_nb.flows import Door, Flows
+from letta_nb.flows import Door, Flows, segment
 from letta_nb.history import Pages, Since
 from letta_nb.protocol import Messages, Parameters
 from letta_nb.run import Run
@@ -79,8 +79,8 @@ class Connection:
         gone = round((protocol.now() - run.started).total_seconds() * 1e9)
         return time.monotonic_ns() - max(gone, run.ended_at or 0)
 
-    def _answers(self, run: Run, answers: Answers, start: int | None) -> tuple[Reply, Run, int]:
-        return Reply(answers, answers.body()), run, self.clock_of(run) if start is None else start
+    def _answers(self, run: Run, answers: Given, start: int | None) -> tuple[Reply, Run, int]:
+        return Reply(answers), run, self.clock_of(run) if start is None else start
 
     def _attach(self, run_id: str, record: bool) -> tuple[Attach, Run]:
         run = Run({"starting_after": 0}, server=self.base_url, record=record)
@@ -100,9 +100,9 @@ class Connection:
         return Pages(self.flows, "/v1/runs/", parameters, limit=limit, since=history.since_of(since))
 
     def _message_pages(self, agent_id: str, conversation: str | None, limit: int | None) -> Pages:
-        path = f"/v1/agents/{agent_id}/messages"
+        path = f"/v1/agents/{segment(agent_id)}/messages"
         if conversation is not None and conversation != "default":
-            path = f"/v1/conversations/{conversation}/messages"
+            path = f"/v1/conversations/{segment(conversation)}/messages"
         return Pages(self.flows, path, {"order": "asc"}, limit=limit, rows_are_items=False)
 
 
@@ -111,8 +111,16 @@ def deadline_of(timeout: float | None) -> float | None:
 
 
 def hurry(request: httpx.Request, deadline: float | None) -> None:
-    """Bound a request by what is left until the deadline."""
-    if deadline is None:
-        return
-    left = deadline - time.monotonic()
-    request.extensions["timeout"] = httpx.Timeout(max(left, 0.001)).as_dict()
+    """Bound each wait of a request by what is left until the deadline."""
+    if (left := left_of(deadline)) is not None:
+        request.extensions["timeout"] = httpx.Timeout(left).as_dict()
+
+
+def left_of(deadline: float | None) -> float | None:
+    """s until the deadline, never nothing: an answer that is there already may still be read."""
+    return None if deadline is None else max(deadline - time.monotonic(), 0.001)
+
+
+def late(request: httpx.Request) -> httpx.ReadTimeout:
+    """The error for an answer that was still coming when the time was over."""
+    return httpx.ReadTimeout("The answer was not complete in time.", request=request)

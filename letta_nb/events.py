@@ -7,6 +7,7 @@ Shapes: Letta 0.6.17 to 0.16.8; `since` in a comment is the first server that se
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal, cast, get_args
 
 import pydantic_core
@@ -280,15 +281,27 @@ def _parse_other(data: str, event: str, problem: ValidationError) -> AnyEvent:
 _KNOWN = frozenset(model.model_fields["message_type"].default for model in get_args(get_args(TypedEvent)[0]))
 
 
-def text_of(content: Content | None) -> str:
-    """The text of a content field: a string, or the text parts of a list; other parts appear as `[type]`."""
-    if content is None or isinstance(content, str):
-        return content or ""
-    return "".join(_text_of_part(part) for part in content)
+def text_of(content: Any) -> str:
+    """The text of a content field: a string, or the text parts of a list; other parts appear as `[type]`.
+
+    Total over all values: what should not be there is shown as JSON.
+    """
+    if isinstance(content, list):
+        return "".join(_text_of_part(part) for part in cast("list[Any]", content))
+    return _words(content)
 
 
 def _text_of_part(part: Any) -> str:
     if not isinstance(part, dict):
-        return str(part)
+        return _words(part)
     facts = cast("dict[str, Any]", part)
-    return str(facts["text"] or "") if "text" in facts else f"[{facts.get('type', 'part')}]"
+    return _words(facts["text"]) if "text" in facts else f"[{_words(facts.get('type', 'part'))}]"
+
+
+def _words(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):  # no server's: a caller's own object
+        return f"[{type(value).__name__}]"

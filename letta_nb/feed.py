@@ -23,6 +23,7 @@ from letta_nb.run import Run
 
 # Pieces of text that arrive within this time share a mark: it is what a batch takes, and marks stay below the text.
 _MARK_MS = 33.0
+_MOST = 1 << 63
 
 
 def ms(at: int | None) -> float | None:
@@ -143,7 +144,7 @@ def _facts(entry: Entry) -> page.EntryFacts:
         return facts
     facts["name"] = entry.name
     facts["call_id"] = entry.tool_call_id
-    if entry.approval:
+    if entry.approval or entry.extra.get("answered_elsewhere"):
         facts["approval"] = entry.approval
     if entry.approval:  # nulls too: an answer that could not be sent is taken back
         facts["answered"] = ms(entry.answered_at)
@@ -178,12 +179,13 @@ def _step(at: int | None, step: Step) -> page.StepChange:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) else None
+    """A server's figure; one that no server can have counted is none."""
+    return value if isinstance(value, int) and abs(value) < _MOST else None
 
 
 def _usage(run: Run) -> page.Usage | None:
     usage: Usage | None = run.usage
-    return None if usage is None else cast(page.Usage, {name: getattr(usage, name) for name in USAGE_NAMES})
+    return None if usage is None else cast(page.Usage, {name: _count(getattr(usage, name)) for name in USAGE_NAMES})
 
 
 def _error(run: Run) -> page.ErrorInfo | None:

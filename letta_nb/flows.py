@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, cast
+from urllib.parse import quote
 
 import httpx
 import pydantic
@@ -30,6 +31,7 @@ Flow = Generator[httpx.Request | Pause, httpx.Response, Any]
 Door = Literal["messages/stream", "messages"]
 
 _PAGE = 50
+_LONGEST_ID = 1000
 
 
 class Flows:
@@ -45,7 +47,10 @@ class Flows:
 
     def request(self, method: str, path: str, **kwargs: Any) -> httpx.Request:
         """A request to this server."""
-        return httpx.Request(method, f"{shown(self.base_url)}{path}", headers=self.headers, **kwargs)
+        try:
+            return httpx.Request(method, f"{shown(self.base_url)}{path}", headers=self.headers, **kwargs)
+        except (httpx.InvalidURL, UnicodeEncodeError) as problem:
+            raise errors.InputError(f"No server can be asked for {method} {path:.80}: {problem}") from None
 
     def json(self, method: str, path: str, **kwargs: Any) -> Flow:
         """A request and its JSON answer."""
@@ -69,10 +74,14 @@ class Flows:
         return (yield from self.json("GET", "/v1/health/"))
 
     def info(self) -> Flow:
-        """What the server is and can do; asked once."""
-        if self._info is None:
-            self._info = server_info(self.base_url, (yield from self.optional("/v1/health/")))
-        return self._info
+        """What the server is and can do; asked until it has answered once."""
+        if self._info is not None:
+            return self._info
+        health = yield from self.optional("/v1/health/")
+        info = server_info(self.base_url, health)
+        if isinstance(health, dict):  # no answer is no fact: it is asked again
+            self._info = info
+        return info
 
     def need(self, capability: Capability, what: str) -> Flow:
         """Raise ConfigurationError unless the server has it: it would ignore what it does not know."""
@@ -95,12 +104,16 @@ class Flows:
         if conversation_id is not None:
             yield from self.need("conversations", "conversations")
             own = {"agent_id": agent_id} if conversation_id == "default" else {}
-            path = f"/v1/conversations/{conversation_id}/messages"
+            path = f"/v1/conversations/{segment(conversation_id)}/messages"
             return (yield self.streaming_request(path, {**body, **own, "streaming": True}))
         refused: httpx.Response | None = None
+        agent = f"/v1/agents/{segment(str(agent_id))}"
         for door in self._doors():
+            # before 0.14 the route is there, runs the message and answers without a stream
+            if door == "messages" and not (yield from self.info()).can("message_door"):
+                continue
             more = {"streaming": True} if door == "messages" else {}
-            response: httpx.Response = yield self.streaming_request(f"/v1/agents/{agent_id}/{door}", {**body, **more})
+            response: httpx.Response = yield self.streaming_request(f"{agent}/{door}", {**body, **more})
             if not _no_door(response):
                 self.door = door
                 return response
@@ -113,12 +126,12 @@ class Flows:
 
     def resume(self, run_id: str, starting_after: int) -> httpx.Request:
         """Take up the stored stream of a background run behind the event of that number."""
-        return self.streaming_request(f"/v1/runs/{run_id}/stream", {"starting_after": starting_after})
+        return self.streaming_request(f"/v1/runs/{segment(run_id)}/stream", {"starting_after": starting_after})
 
     def cancel(self, agent_id: str, run_id: str | None) -> Flow:
         """Ask the server to stop; returns what it says of each run."""
         body = {"run_ids": [run_id]} if run_id else {}
-        return (yield from self.json("POST", f"/v1/agents/{agent_id}/messages/cancel", json=body))
+        return (yield from self.json("POST", f"/v1/agents/{segment(agent_id)}/messages/cancel", json=body))
 
     # -- agents --------------------------------------------------------------------------------------------------------
 
@@ -144,7 +157,7 @@ class Flows:
         """One agent by id or by name."""
         if AGENT_ID.match(agent):
             if agent not in self.known:
-                self.known[agent] = Agent.model_validate((yield from self.json("GET", f"/v1/agents/{agent}")))
+                self.known[agent] = _agent((yield from self.json("GET", f"/v1/agents/{segment(agent)}")))
             return self.known[agent]
         for known in list(self.known.values()):  # other threads add to it
             if known.name == agent:
@@ -183,6 +196,12 @@ def _agent(facts: Any) -> Agent:
         return Agent.model_validate(facts)
     except pydantic.ValidationError:
         raise errors.ProtocolError(f"This is no agent of a Letta server: {facts!r:.200}") from None
+
+
+def segment(name: str) -> str:
+    """An id as one segment of a path, whatever it holds; cut where it is longer than any server's."""
+    quoted = quote(name[:_LONGEST_ID], safe="", errors="replace")
+    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
 
 
 def answer_of(value: Any) -> Mapping[str, Any]:

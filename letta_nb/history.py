@@ -12,14 +12,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-import httpx
-
-from letta_nb import errors, events
+from letta_nb import errors, events, sse
 from letta_nb.addresses import shown
 from letta_nb.entries import RunError
 from letta_nb.errors import PendingApproval
 from letta_nb.fetched import ENDED
-from letta_nb.flows import Flow, Flows, answer_of
+from letta_nb.flows import Flow, Flows, answer_of, segment
 from letta_nb.log import Received
 from letta_nb.protocol import Agent, now
 from letta_nb.run import Run
@@ -74,18 +72,21 @@ class Pages:
                 page, fresh = yield from self._ask(size, {})
             if fresh:
                 self._cursors = self._cursors[:1]
-        self._over = not fresh or (self._rows_are_items and len(page) < size)
-        self._seen.update(str(row.get("id")) for row in fresh)
-        self._last = fresh[-1] if fresh else None
+        named = [row for row in fresh if _id(row)]
+        self._over = not named or (self._rows_are_items and len(page) < size)
+        self._seen.update(_id(row) for row in named)
+        self._last = named[-1] if named else None
         return self._wanted(fresh)
 
     def _ask(self, size: int, parameters: dict[str, Any]) -> Flow:
         if self._last is not None:
-            parameters[self._cursors[0]] = self._last.get("id")
+            parameters[self._cursors[0]] = _id(self._last)
         found = yield from self._flows.json("GET", self._path, params={**self._parameters, **parameters, "limit": size})
         page = rows_of(found)
-        # a server that does not know the cursor sends the same page again
-        return page, [row for row in page if str(row.get("id")) not in self._seen]
+        ids = {_id(row) for row in page} - {""}
+        if ids and ids <= self._seen:
+            return page, []  # a server that does not know the cursor sends the same page again
+        return page, [row for row in page if _id(row) not in self._seen]
 
     def _leads_on(self, fresh: list[dict[str, Any]]) -> bool:
         """Whether these follow the last row: there are some, and none was made after it."""
@@ -105,6 +106,11 @@ class Pages:
         return fresh
 
 
+def _id(row: Mapping[str, Any]) -> str:
+    """The id of a row, "" where it has none: such a row leads nowhere, but it is there."""
+    return _text(row.get("id")) or ""
+
+
 def rows_of(value: Any) -> list[dict[str, Any]]:
     """The objects in a list of the server's."""
     return [row for row in cast("list[Any]", value) if isinstance(row, dict)] if isinstance(value, list) else []
@@ -122,10 +128,13 @@ def since_of(since: Since | None) -> datetime | None:
     """A time, from a time, a timedelta before now, or text such as "7d", "12h", "2026-11-01"."""
     if since is None or isinstance(since, datetime):
         return since if since is None or since.tzinfo else since.replace(tzinfo=UTC)
-    if isinstance(since, timedelta):
-        return now() - since
-    if match := _SINCE.fullmatch(since):
-        return now() - timedelta(**{_UNITS[match[2]]: float(match[1])})
+    try:
+        if isinstance(since, timedelta):
+            return now() - since
+        if match := _SINCE.fullmatch(since):
+            return now() - timedelta(**{_UNITS[match[2]]: float(match[1])})
+    except OverflowError:
+        raise errors.InputError(f"since={since!r:.80} is before any calendar. Leave it out for all runs.") from None
     if (time := _time(since)) is not None:
         return time
     raise errors.InputError(
@@ -160,25 +169,25 @@ def run_id_of(run: str | Run) -> str:
 
 def run_row(flows: Flows, run_id: str) -> Flow:
     """`/v1/runs/{id}`."""
-    return answer_of((yield from flows.json("GET", f"/v1/runs/{run_id}")))
+    return answer_of((yield from flows.json("GET", f"/v1/runs/{segment(run_id)}")))
 
 
 def messages_of_run(flows: Flows, run_id: str) -> Flow:
     """All messages of a run, the user's too, oldest first."""
-    pages = Pages(flows, f"/v1/runs/{run_id}/messages", {"order": "asc"}, rows_are_items=False)
+    pages = Pages(flows, f"/v1/runs/{segment(run_id)}/messages", {"order": "asc"}, rows_are_items=False)
     return (yield from everything(pages))
 
 
 def step_rows(flows: Flows, run_id: str) -> Flow:
     """The rows of a run's steps, oldest first, each with its metrics merged in; [] where the server has none."""
-    found = yield from flows.optional(f"/v1/runs/{run_id}/steps", params={"limit": 1000, "order": "asc"})
+    found = yield from flows.optional(f"/v1/runs/{segment(run_id)}/steps", params={"limit": 1000, "order": "asc"})
     rows = [row for row in rows_of(found) if isinstance(row.get("id"), str)]
     joined: list[dict[str, Any]] = []
     try:
         for row in rows:
-            metrics = yield from flows.optional(f"/v1/steps/{row['id']}/metrics")
+            metrics = yield from flows.optional(f"/v1/steps/{segment(row['id'])}/metrics")
             joined.append({**row, **answer_of(metrics)})
-    except httpx.TransportError:  # the time is over: what has come is worth having
+    except sse.BROKEN:  # the time is over: what has come is worth having
         joined += rows[len(joined) :]
     return joined
 
@@ -189,7 +198,10 @@ def past_run(flows: Flows, row: Mapping[str, Any]) -> Flow:
     messages = yield from messages_of_run(flows, run_id)
     steps = yield from step_rows(flows, run_id)
     agent = flows.known.get(str(row.get("agent_id")))
-    return as_run(row, messages, steps, agent, shown(flows.base_url))
+    run = as_run(row, messages, steps, agent, shown(flows.base_url))
+    if run.pending:
+        run.join_server({"pending": (yield from pending_requests(flows, str(run.agent_id)))}, run.ended_at)
+    return run
 
 
 def as_run(
@@ -237,19 +249,23 @@ def completion(flows: Flows, run: Run) -> Flow:
     try:
         if _met_pending(run) and run.agent_id is not None:
             facts["pending"] = yield from pending_requests(flows, run.agent_id)
-        elif run_id is not None:
+            return facts
+        if run.pending and run.legs[0].kind == "resume" and run.agent_id is not None:
+            # an old run, shown once more, may have been answered long ago
+            facts["pending"] = yield from pending_requests(flows, run.agent_id)
+        if run_id is not None:
             if _end_is_unknown(run):
-                facts["run"] = answer_of((yield from flows.optional(f"/v1/runs/{run_id}")))
+                facts["run"] = answer_of((yield from flows.optional(f"/v1/runs/{segment(run_id)}")))
             if _lacks_messages(run):
                 facts["messages"] = yield from messages_of_run(flows, run_id)
             if run.steps or "messages" in facts:
                 facts["steps"] = []
-                for leg in run.legs:  # a call that was answered belongs to the step of the run that asked
-                    if leg.kind != "resume" and leg.run_id is not None:
-                        facts["steps"] += yield from step_rows(flows, leg.run_id)
-    except (httpx.TransportError, errors.LettaNbError):
+                # a call that was answered belongs to the step of the run that asked
+                for asked in dict.fromkeys(leg.run_id for leg in run.legs if leg.run_id is not None):
+                    facts["steps"] += yield from step_rows(flows, asked)
+    except (*sse.BROKEN, errors.LettaNbError):
         pass  # never fatal: the run is what was streamed, and what came until now
-    return {name: answer for name, answer in facts.items() if answer}
+    return {name: answer for name, answer in facts.items() if answer or name == "pending"}
 
 
 def _end_is_unknown(run: Run) -> bool:
@@ -276,5 +292,5 @@ def pending_requests(flows: Flows, agent_id: str) -> Flow:
     """The approval requests that an agent waits for an answer to."""
     # left out of the agent unless it is asked for
     parameters = {"include": "agent.pending_approval"}
-    agent = answer_of((yield from flows.optional(f"/v1/agents/{agent_id}", params=parameters)))
+    agent = answer_of((yield from flows.optional(f"/v1/agents/{segment(agent_id)}", params=parameters)))
     return rows_of([agent.get("pending_approval")])

@@ -87,7 +87,9 @@ def _validation_words(item: Any) -> str:
     if not isinstance(item, dict):
         return str(item)
     facts = cast("dict[str, Any]", item)
-    return f"{'.'.join(map(str, facts.get('loc') or ()))}: {facts.get('msg', facts)}"
+    place = facts.get("loc")
+    where = ".".join(map(str, cast("list[Any]", place))) if isinstance(place, list) else str(place or "")
+    return f"{where}: {facts.get('msg', facts)}"
 
 
 def _one_line(text: str) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from letta_nb import events as ev
 from letta_nb.entries import Change, EntryChanged, RunChanged, RunError
@@ -25,7 +28,7 @@ def fold_session(run: Run, fold: Fold, event: ev.SessionEvent, at: int | None, c
             run.server = "Letta Code"
             changes.append(RunChanged(at, ("model", "agent", "server")))
         case "tool_execution_started" | "tool_execution_finished":
-            call = fold.calls.get(facts.get("tool_call_id"))
+            call = fold.calls.get(_text(facts.get("tool_call_id")))
             if call is not None and event.type == "tool_execution_started":
                 call.started_at = at
             elif call is not None and call.started_at is not None and at is not None:
@@ -49,7 +52,8 @@ def _result(
         run.stop_reason = _text(facts.get("stop_reason")) or _REASONS.get(subtype or "", "error")
     usage = facts.get("usage")
     if isinstance(usage, dict) and not run.usage_reports:
-        changes += fold(ev.UsageStatistics.model_validate(usage), at)
+        with suppress(ValidationError):  # what has another shape is left out
+            changes += fold(ev.UsageStatistics.model_validate(usage), at)
     changes += run.end(at)
 
 

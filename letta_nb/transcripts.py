@@ -21,6 +21,8 @@ _OWN = frozenset(
     "system message stream_event result error retry recovery auto_approval control_request control_response".split()
 )
 
+_LAST = (1 << 63) - 1  # ns that a log can hold: 292 years
+
 
 class Line(NamedTuple):
     """One line: its text, what it holds, and when it was written."""
@@ -54,9 +56,9 @@ def _lines(texts: Iterable[str]) -> Iterator[Line]:
     for index, text in enumerate(rows):
         try:
             facts = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError) as problem:
             if index < len(rows) - 1:
-                raise
+                raise ValueError(f"line {index + 1} is no JSON: {problem}") from None
             facts = {}  # the writer was stopped in its last line
         if not isinstance(facts, dict):
             raise ValueError(f"line {index + 1} is no JSON object")
@@ -98,4 +100,4 @@ def _time(text: Any) -> datetime | None:
 
 
 def _ns(at: datetime | None, start: datetime | None) -> int:
-    return 0 if at is None or start is None else round((at - start).total_seconds() * 1e9)
+    return 0 if at is None or start is None else min(round((at - start).total_seconds() * 1e9), _LAST)

@@ -27,7 +27,7 @@ SHOWS = {
         "slow_lookup",
         "(True, True)",
     ],
-    "05_approvals_tools_long_runs": ["rent_bike", "receipt", "denied: it rains there", "converting 21.0", "69.8", "demo"],
+    "05_approvals_tools_long_runs": ["rent_bike", "receipt", "denied: it rains there", "converting 21.0", "69.8"],
     "02_runs_as_tables": ["Run completed", "calculate", "duration_source", "usage_statistics", "get_weather", "server"],
 }
 

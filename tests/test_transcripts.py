@@ -1,4 +1,4 @@
-"""Transcripts as newline-delimited JSON: bare Letta events, and those that `letta -p --output-format stream-json` writes."""
+"""Transcripts as newline-delimited JSON: bare Letta events, and what Letta Code writes as `stream-json`."""
 
 from __future__ import annotations
 
@@ -33,16 +33,49 @@ def turn(start: int = 0) -> list[str]:
     call = {"name": "Bash", "arguments": '{"command": "ls"}', "tool_call_id": "c1"}
     return [
         line(start, type="message", message_type="reasoning_message", id="m1", otid="o1", reasoning="Look."),
-        line(start + 100, type="message", message_type="tool_call_message", id="m1", otid="o2", tool_call=call, tool_calls=[call]),
+        line(
+            start + 100,
+            type="message",
+            message_type="tool_call_message",
+            id="m1",
+            otid="o2",
+            tool_call=call,
+            tool_calls=[call],
+        ),
         line(start + 150, type="tool_execution_started", tool_call_id="c1"),
         line(start + 1650, type="tool_execution_finished", tool_call_id="c1", status="success"),
-        line(start + 1700, type="message", message_type="tool_return_message", id="m2", tool_return="a.txt", status="success", tool_call_id="c1"),
-        line(start + 1800, type="stream_event", event={"message_type": "assistant_message", "id": "m3", "otid": "o3", "content": "One "}),
-        line(start + 1900, type="stream_event", event={"message_type": "assistant_message", "id": "m3", "otid": "o3", "content": "file."}),
+        line(
+            start + 1700,
+            type="message",
+            message_type="tool_return_message",
+            id="m2",
+            tool_return="a.txt",
+            status="success",
+            tool_call_id="c1",
+        ),
+        line(
+            start + 1800,
+            type="stream_event",
+            event={"message_type": "assistant_message", "id": "m3", "otid": "o3", "content": "One "},
+        ),
+        line(
+            start + 1900,
+            type="stream_event",
+            event={"message_type": "assistant_message", "id": "m3", "otid": "o3", "content": "file."},
+        ),
         line(start + 2000, type="message", message_type="stop_reason", stop_reason="end_turn"),
-        line(start + 2010, type="message", message_type="usage_statistics", prompt_tokens=294, completion_tokens=97, total_tokens=391),
-        line(start + 2020, type="result", subtype="success", result="One file.", duration_ms=2000, usage=None, run_ids=[]),
-    ]  # fmt: skip
+        line(
+            start + 2010,
+            type="message",
+            message_type="usage_statistics",
+            prompt_tokens=294,
+            completion_tokens=97,
+            total_tokens=391,
+        ),
+        line(
+            start + 2020, type="result", subtype="success", result="One file.", duration_ms=2000, usage=None, run_ids=[]
+        ),
+    ]
 
 
 INIT = line(0, type="system", subtype="init", model="claude-sonnet-4-6", tools=["Bash"], cwd="/", mcp_servers=[])

@@ -159,6 +159,8 @@ def test_a_pending_approval_met_later_is_explained_and_can_be_answered() -> None
         assert run.error is not None
         assert "danger" in run.error.message
         assert run.deny("no").status == "completed"
+        # what was asked then was never said to the agent
+        assert "did not take this message" in (run.note or "")
     assert server.posts[1].body["messages"][0]["approvals"][0]["tool_call_id"] == "call-1"
     assert "include=agent.pending_approval" in "".join(request.path for request in server.requests)
 
@@ -487,7 +489,7 @@ def test_a_foreground_run_is_not_asked_for_again(send: Send) -> None:
     assert [request.path for request in server.requests] == [SEND[1]]
 
 
-def test_a_broken_run_that_the_server_finished_is_completed_from_there() -> None:
+def test_a_broken_run_that_the_server_finished_is_completed_from_there(tmp_path: Any) -> None:
     routes = {
         ("GET", f"/v1/runs/{ROW['id']}"): answer(ROW),
         ("GET", f"/v1/runs/{ROW['id']}/messages"): answer(body("v1_multi_run_messages")),
@@ -500,6 +502,14 @@ def test_a_broken_run_that_the_server_finished_is_completed_from_there() -> None
     assert (run.status, run.text) == ("completed", _sync_of(stream).text)
     assert len(run.tool_calls) == 3
     assert all(call.has_returned for call in run.tool_calls)
+    loaded = letta_nb.load(run.save(tmp_path / "run.jsonl"))
+    assert isinstance(loaded, Run)
+    assert (loaded.status, loaded.stop_reason, loaded.text, loaded.usage) == (
+        run.status,
+        run.stop_reason,
+        run.text,
+        run.usage,
+    )
 
 
 def body(name: str) -> Any:
@@ -654,6 +664,27 @@ def test_what_the_server_says_of_a_stop_is_what_the_run_says(said: bytes, outcom
     assert words in (run.cancellation.words or "")
     # a stop that did not happen is not called one
     assert run.status == "interrupted"
+
+
+def test_a_cancel_that_was_agreed_to_and_not_done_is_none() -> None:
+    hello, never = wire("v1_hello_tok"), threading.Event()
+    start = hello[: hello.index(b'"content":" am"')]
+    run_id = json.loads(start.partition(b"\n")[0].removeprefix(b"data: "))["run_id"]
+    routes = {
+        CANCEL: answer({run_id: "cancelled"}),
+        ("GET", f"/v1/runs/{run_id}"): answer({"id": run_id, "agent_id": AGENT, "status": "running"}),
+    }
+    with ScriptedServer([STREAM, start, never], routes) as server:
+        letta_nb.connect(server.url, agent=AGENT)
+        client = api.current()
+        run = Live(client, client.stream(AGENT, "hi")).start().run
+        while not run.run_id:
+            threading.Event().wait(0.01)
+        run.cancel()
+        never.set()
+    assert run.status == "interrupted"
+    assert run.cancellation is not None
+    assert run.cancellation.outcome == "refused"
 
 
 def _begin() -> Run:

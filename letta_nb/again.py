@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
-from letta_nb.entries import Change, Leg
+from letta_nb.entries import Change, Leg, RunChanged
 from letta_nb.log import Received
 
 if TYPE_CHECKING:
@@ -19,18 +20,23 @@ class Again:
     def _run(self) -> Run:
         return cast("Run", self)
 
-    def history(self) -> Iterator[Leg | Received]:
-        """Everything in order: each further leg, then the events that came of it."""
-        legs = iter(self._run.legs[1:])
-        leg = next(legs, None)
-        for index, received in enumerate(self._run.log or ()):
-            while leg is not None and leg.first_event <= index:
-                yield leg
-                leg = next(legs, None)
-            yield received
-        while leg is not None:
+    def history(self, skip: int = 0) -> Iterator[Leg | Received]:
+        """All that is here now, in order: each further leg, then the events that came of it. Not the first `skip`.
+
+        Another thread may go on adding: what is added stands behind, so that nothing is missed or told twice.
+        """
+        log = self._run.log
+        # counted before the legs: one that begins from now on stands behind the events that are still to come
+        count = self._run.event_count if log is None else len(log)
+        legs = [leg for leg in self._run.legs[1:] if leg.first_event <= count]
+        told = sum(leg.first_event + number < skip for number, leg in enumerate(legs))
+        index = skip - told
+        events = iter(()) if log is None else islice(log.since(index), max(count - index, 0))
+        for leg in legs[told:]:
+            yield from islice(events, leg.first_event - index)
             yield leg
-            leg = next(legs, None)
+            index = leg.first_event
+        yield from events
 
     def take(self, item: Leg | Received) -> list[Change]:
         """One item of another run's `history`."""
@@ -38,12 +44,15 @@ class Again:
             return self._run.receive(item)[1]
         return self._run.begin(item.kind, item.request, item.at, calls=item.calls, lost_at=item.lost_at)
 
-    def follow(self, other: Run) -> list[Change]:
-        """All that another run has been, from its beginning; what a page that saw nothing of it has to be told."""
-        changes = self._run.opening()
+    def follow(self, other: Run) -> Iterator[list[Change]]:
+        """All that another run has been, from its beginning; what a page that saw nothing of it has to be told.
+
+        In parts, each to be told before the next is made: a change points at what goes on changing.
+        """
+        yield self._run.opening()
         for item in other.history():
-            changes += self._run.take(item)
-        return changes + self._run.close_like(other)
+            yield self._run.take(item)
+        yield self._run.close_like(other)
 
     def blank(self, *, record: bool = False) -> Run:
         """The same request with nothing arrived yet: what a replay starts from."""
@@ -55,6 +64,7 @@ class Again:
             agent_id=self._run.agent_id,
             agent_name=self._run.agent_name,
             model=self._run.model,
+            provider=self._run.provider,
             server=self._run.server,
             conversation_id=self._run.conversation_id,
             uid=self._run.uid,
@@ -82,7 +92,9 @@ class Again:
             changes += self._run.cancel_told(other.cancellation, other.cancellation.asked_at)
         if other.status == "running":
             return changes
-        self._run.note = other.note
+        if other.note != self._run.note:
+            self._run.note = other.note
+            changes.append(RunChanged(other.ended_at, ("note",)))
         changes += self._run.end_as(other.status, other.ended_at, other.error)
         if other.status == "cancelled" and self._run.status == "requires_approval":
             changes += self._run.stop_waiting(other.ended_at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Self, Unpack
 
 import httpx
@@ -13,6 +14,7 @@ from letta_nb.answers import Given
 from letta_nb.capabilities import ServerInfo
 from letta_nb.connection import Connection, deadline_of, hurry, late
 from letta_nb.entries import Change
+from letta_nb.errors import LettaNbError
 from letta_nb.exchange import is_stream
 from letta_nb.flows import Flow, Pause
 from letta_nb.history import Pages, Since
@@ -78,6 +80,16 @@ class Client(Connection):
         """Join what the stream left out and the server can tell (returns of calls made together, tokens and times of
         each step, how a broken run ended), within `timeout` s."""
         return run.join_server(self._call(history.completion(self.flows, run), deadline_of(timeout)), run.ended_at)
+
+    def remember(self, run: Run, timeout: float = 0.5) -> None:
+        """Keep the agent's memory blocks as they are before the run is sent, if the server tells them in `timeout` s.
+
+        `complete` asks for them once more: `run.memory` has what changed.
+        """
+        with suppress(LettaNbError):
+            before = self._call(history.memory_blocks(self.flows, str(run.agent_id)), deadline_of(timeout))
+            if before:
+                run.join_server({"memory": {"before": before}})
 
     # -- the past ------------------------------------------------------------------------------------------------------
 

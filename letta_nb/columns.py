@@ -2,8 +2,8 @@
 
 Names are flat snake_case after OpenTelemetry GenAI, units in the name. A value is None where the wire does not tell
 it, and never 0. The ids join: `run_id` is the wire's, or the Run's own `uid` for servers that send none; `step_id` is
-the wire's, or `run_id:step_index` (servers before 0.7.9); `step_index` counts from 0. Costs are None until prices are
-joined.
+the wire's, or `run_id:step_index` (servers before 0.7.9); `step_index` counts from 0. A cost is None where no price is
+known, and `price_date` stands where there is one.
 """
 
 from __future__ import annotations
@@ -46,10 +46,6 @@ def _run(path: str) -> Callable[[View], Values]:
     return lambda view: view.per_run(get)
 
 
-def _nothing(view: View) -> Values:
-    return view.per_run(lambda run: None)
-
-
 def _joined(values: Sequence[list[str] | None]) -> Values:
     return [None if parts is None else "".join(parts) for parts in values]
 
@@ -82,7 +78,10 @@ _SERVER_TOKENS = (
     "reasoning_tokens",
     "context_tokens",
 )
-_COST: list[Column[View]] = [_Run("total_cost_usd", "Float64", _nothing), _Run("price_date", "string", _nothing)]
+_COST: list[Column[View]] = [
+    _Run("total_cost_usd", "Float64", lambda view: view.costs),
+    _Run("price_date", "string", lambda view: view.price_dates),
+]
 _RUN_ID: Column[View] = _Run("run_id", "string", lambda view: view.per_run(run_id))
 _OWNERS: list[Column[View]] = [
     _Run("agent_id", "string", _run("agent_id")),

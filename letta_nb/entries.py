@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 Status = Literal["running", "completed", "requires_approval", "interrupted", "cancelled", "failed"]
 Kind = Literal[
@@ -119,6 +119,28 @@ class Step:
     first_at: int | None = None
     last_at: int | None = None
     server: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Compaction(NamedTuple):
+    """Why a context window was compacted, and the tokens in it before and after; None is "not reported"."""
+
+    trigger: str | None = None
+    tokens_before: int | None = None
+    tokens_after: int | None = None
+
+
+def compaction_of(entry: Entry) -> Compaction:
+    """What a compaction's note or its summary tells, each by names of its own."""
+    told: Any = entry.extra.get("facts")
+    facts = cast("dict[str, Any]", told) if isinstance(told, dict) else {}
+    trigger = facts.get("trigger")
+    before = count(facts.get("context_tokens_before", facts.get("context_token_estimate")))
+    return Compaction(trigger if isinstance(trigger, str) else None, before, count(facts.get("context_tokens_after")))
+
+
+def count(value: object) -> int | None:
+    """A server's figure; one that no server can have counted is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63 else None
 
 
 class CallTimes(NamedTuple):

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import httpx
 
-from letta_nb import events, history, protocol, sse
+from letta_nb import events, history, prices, protocol, sse
 from letta_nb.answers import Answers, Given, given
 from letta_nb.entries import Change, RunChanged, RunError
 from letta_nb.errors import HTTPError, LettaNbError, ProtocolError
@@ -68,6 +68,8 @@ class Exchange:
         self.changes: list[Change] = []
         # told when changes come without an event, while the stream is being taken up again
         self.on_change: Callable[[], None] = lambda: None
+        # called when the agent of a message is known, and nothing has been sent to it yet
+        self.before_sent: Callable[[], None] = lambda: None
         self._flows = flows
         self.sent = sent
         self._start = time.monotonic_ns() if start is None else start
@@ -132,6 +134,8 @@ class Exchange:
         known = flows.known.get(run.agent_id or "")
         if known is not None:
             run.agent_name, run.model = known.name, known.model_name
+            run.provider = prices.provider_of(known.llm_config, known.model)
+        self.before_sent()
         if self.stopping:  # before anything was sent: then nothing is
             self.changes = run.end(self.elapsed(), cancelled=True)
             return None
@@ -167,6 +171,7 @@ class Exchange:
             raise ProtocolError(f"The server does not say which agent the run {run_id} is of.")
         agent = yield from flows.agent(str(row["agent_id"]))
         run.agent_id, run.agent_name, run.model = agent.id, agent.name, agent.model_name
+        run.provider = prices.provider_of(agent.llm_config, agent.model)
         run.conversation_id = row.get("conversation_id")
         self.changes = [RunChanged(0, ("agent", "model"))]
         messages = yield from history.messages_of_run(flows, run_id)

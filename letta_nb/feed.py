@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from typing import Any, cast
 
 from letta_nb import page
@@ -18,17 +19,24 @@ from letta_nb.entries import (
     TextAppended,
     ToolCallEntry,
     Usage,
+    compaction_of,
+    count,
 )
 from letta_nb.run import Run
+from letta_nb.words import saying
 
 # Pieces of text that arrive within this time share a mark: it is what a batch takes, and marks stay below the text.
 _MARK_MS = 33.0
-_MOST = 1 << 63
 
 
 def ms(at: int | None) -> float | None:
     """ns to ms with one decimal, which is as fine as the page ever shows."""
     return None if at is None else round(at / 1e6, 1)
+
+
+def _units(text: str) -> int:
+    """UTF-16 units, as JavaScript counts."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 class _Text:
@@ -45,8 +53,7 @@ class _Text:
 
     def add(self, text: str, at: float | None) -> None:
         self.parts.append(text)
-        # UTF-16 units, as JavaScript counts
-        self.length += len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+        self.length += _units(text)
         if at is None:
             return
         if at - self.since < _MARK_MS and self.marks:
@@ -56,14 +63,20 @@ class _Text:
             self.since = at
 
     def absorb(self, words: page.TextChange) -> None:
-        marks = words["marks"]
         self.parts.append(words["text"])
+        length = _units(words["text"])
+        marks = words.get("marks") or ([words["at"], length] if "at" in words else [])
         self.marks += [mark + self.length if index % 2 else mark for index, mark in enumerate(marks)]
-        self.length += int(marks[-1]) if marks else 0
+        self.length += length
 
     def words(self) -> page.TextChange:
         self.parts = ["".join(self.parts)]
-        return {"op": "text", "entry": self.entry, "text": self.parts[0], "marks": list(self.marks)}
+        words: page.TextChange = {"op": "text", "entry": self.entry, "text": self.parts[0]}
+        if len(self.marks) == 2 and self.marks[1] == self.length:
+            words["at"] = self.marks[0]
+        elif self.marks:
+            words["marks"] = list(self.marks)
+        return words
 
 
 class ChangeLog:
@@ -140,6 +153,8 @@ def _facts(entry: Entry) -> page.EntryFacts:
     facts: page.EntryFacts = {}
     if entry.cut:
         facts["cut"] = True
+    if entry.kind in ("compaction", "summary"):
+        facts["trigger"], facts["tokens_before"], facts["tokens_after"] = compaction_of(entry)
     if not isinstance(entry, ToolCallEntry):
         return facts
     facts["name"] = entry.name
@@ -170,22 +185,18 @@ def _step(at: int | None, step: Step) -> page.StepChange:
     words: page.StepChange = {"op": "step", "at": ms(at), "step": step.index, "id": step.step_id}
     if step.server:
         server = step.server
-        words["llm_ms"] = ms(_count(server.get("llm_request_ns")))
-        words["tool_ms"] = ms(_count(server.get("tool_execution_ns")))
-        words["step_ms"] = ms(_count(server.get("step_ns")))
-        words["input_tokens"] = _count(server.get("prompt_tokens"))
-        words["output_tokens"] = _count(server.get("completion_tokens"))
+        words["llm_ms"] = ms(count(server.get("llm_request_ns")))
+        words["tool_ms"] = ms(count(server.get("tool_execution_ns")))
+        words["step_ms"] = ms(count(server.get("step_ns")))
+        words["input_tokens"] = count(server.get("prompt_tokens"))
+        words["output_tokens"] = count(server.get("completion_tokens"))
+        words["context_window"] = count(server.get("context_window_limit"))
     return words
-
-
-def _count(value: Any) -> int | None:
-    """A server's figure; one that no server can have counted is none."""
-    return value if isinstance(value, int) and abs(value) < _MOST else None
 
 
 def _usage(run: Run) -> page.Usage | None:
     usage: Usage | None = run.usage
-    return None if usage is None else cast(page.Usage, {name: _count(getattr(usage, name)) for name in USAGE_NAMES})
+    return None if usage is None else cast(page.Usage, {name: count(getattr(usage, name)) for name in USAGE_NAMES})
 
 
 def _error(run: Run) -> page.ErrorInfo | None:
@@ -207,6 +218,16 @@ def _connection(run: Run) -> page.ConnectionInfo | None:
     return {"lost": ms(resumed[-1].lost_at), "back": ms(resumed[-1].at), "times": len(resumed)} if resumed else None
 
 
+def _cost(run: Run) -> page.Cost | None:
+    cost = run.cost
+    return None if cost is None else {"usd": cost.usd, "price_date": cost.price_date}
+
+
+def _memory(run: Run) -> list[page.MemoryBlock] | None:
+    blocks = run.memory
+    return None if blocks is None else [cast(page.MemoryBlock, asdict(block)) for block in blocks]
+
+
 _HEAD: dict[str, Callable[[Run], Any]] = {
     "uid": lambda run: run.uid,
     "run_id": lambda run: run.run_id,
@@ -225,12 +246,28 @@ _HEAD: dict[str, Callable[[Run], Any]] = {
     "answers": lambda run: sum(leg.kind == "answer" for leg in run.legs),
     "cancel": _cancel,
     "connection": _connection,
-    "note": lambda run: run.note,
+    "cost": _cost,
+    "max_steps": lambda run: count((run.request or {}).get("max_steps")),
+    "memory": _memory,
 }
 
 
+# what the words under the header are about
+_SAID = {"status", "stop_reason", "error", "ended", "cancel", "connection", "note"}
+
+
+def _say(run: Run) -> page.Say | None:
+    said = saying(run)
+    if said is None:
+        return None
+    verdict, dim = said
+    return {**cast(page.Say, verdict._asdict()), "dim": dim}
+
+
 def _run(run: Run, change: RunChanged) -> page.RunChange:
-    facts = cast(page.RunHead, {name: _HEAD[name](run) for name in change.names})
+    facts = cast(page.RunHead, {name: _HEAD[name](run) for name in change.names if name != "note"})
+    if not _SAID.isdisjoint(change.names):
+        facts["say"] = _say(run)
     return {"op": "run", "at": ms(change.at), "set": facts}
 
 

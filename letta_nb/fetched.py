@@ -3,7 +3,7 @@
 `Fetched` holds the server's answers as they were, so that a saved run knows where each fact came from:
 `steps` the rows of `/v1/runs/{id}/steps`, each with its `/v1/steps/{id}/metrics`; `messages` those of
 `/v1/runs/{id}/messages`; `run` the row of `/v1/runs/{id}`; `pending` approval requests of an earlier run that the agent
-still waits for.
+still waits for; `memory` the agent's memory blocks, "before" the run and "after" it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ def join(run: Run, fold: Fold, fetched: Fetched, at: int | None) -> list[Change]
     for row in rows:
         _join_step(run, fold, row, at, changes)
     _join_usage(run, rows, at, changes)
+    if rows:
+        changes.append(RunChanged(at, ("cost",)))
+    if "memory" in fetched:
+        changes.append(RunChanged(at, ("memory",)))
     if "pending" in fetched:
         _join_pending(run, fold, _dicts(fetched["pending"]), at, changes)
     if isinstance(fetched.get("run"), dict):
@@ -96,7 +100,7 @@ def _join_usage(run: Run, rows: Sequence[dict[str, Any]], at: int | None, change
         setattr(usage, name, sum(counts) if counts else None)
     if usage.total_tokens:
         run.usage_reports.append(usage)
-        changes.append(RunChanged(at, ("usage",)))
+        changes.append(RunChanged(at, ("usage", "cost")))
 
 
 def _is_plain(value: object) -> bool:

@@ -14,6 +14,7 @@ from letta_nb.calls import CallFold, CallMessage
 from letta_nb.entries import (
     Change,
     Entry,
+    EntryChanged,
     EntryOpened,
     Kind,
     Leg,
@@ -23,6 +24,7 @@ from letta_nb.entries import (
     StepChanged,
     TextAppended,
     Usage,
+    compaction_of,
 )
 from letta_nb.sessions import fold_session
 
@@ -219,6 +221,8 @@ class Fold:
         entry.extra["facts"] = facts
         entry.buffer.append(summary)
         changes.append(EntryOpened(at, entry))
+        if any(fact is not None for fact in compaction_of(entry)):
+            changes.append(EntryChanged(at, entry))
         if summary:
             changes.append(TextAppended(at, entry, summary))
 
@@ -260,7 +264,7 @@ class Fold:
                 at=at,
             )
         )
-        changes.append(RunChanged(at, ("usage",)))
+        changes.append(RunChanged(at, ("usage", "cost")))
 
     def _on_error(self, event: ev.ErrorMessage, at: int | None, changes: list[Change]) -> None:
         if event.run_id:

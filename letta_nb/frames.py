@@ -122,13 +122,13 @@ def _converted(column: Column[Any], values: list[Any], bases: Any) -> Any:
     import numpy as np
     import pandas as pd
 
-    if column.dtype == "string" or column.dtype == "boolean":
+    if column.dtype in ("string", "boolean") or (column.dtype == "Float64" and not column.is_ns):
         return pd.array(values, dtype=column.dtype)
     integers, missing = _integers(values)
     if column.dtype == "Int64":
         return pd.arrays.IntegerArray(integers, missing)
     if column.dtype == "Float64":
-        return pd.arrays.FloatingArray(integers / 1e9 if column.is_ns else integers.astype("float64"), missing)
+        return pd.arrays.FloatingArray(integers / 1e9, missing)
     times = (integers + bases).view("datetime64[ns]")
     times[missing] = np.datetime64("NaT")
     return pd.DatetimeIndex(times, tz="UTC")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from letta_nb import errors, events, sse
+from letta_nb import errors, events, memory, prices, sse
 from letta_nb.addresses import shown
 from letta_nb.entries import RunError
 from letta_nb.errors import PendingApproval
@@ -219,6 +219,7 @@ def as_run(
         agent_id=_text(row.get("agent_id")),
         agent_name=agent.name if agent else None,
         model=agent.model_name if agent else None,
+        provider=prices.provider_of(agent.llm_config, agent.model) if agent else None,
         conversation_id=_text(row.get("conversation_id")),
         server=server,
         timed=False,
@@ -263,9 +264,18 @@ def completion(flows: Flows, run: Run) -> Flow:
                 # a call that was answered belongs to the step of the run that asked
                 for asked in dict.fromkeys(leg.run_id for leg in run.legs if leg.run_id is not None):
                     facts["steps"] += yield from step_rows(flows, asked)
+        if "memory" in run.fetched and run.agent_id is not None:
+            after = yield from memory_blocks(flows, run.agent_id)
+            facts["memory"] = after and {**run.fetched["memory"], "after": after}
     except (*sse.BROKEN, errors.LettaNbError):
         pass  # never fatal: the run is what was streamed, and what came until now
     return {name: answer for name, answer in facts.items() if answer or name == "pending"}
+
+
+def memory_blocks(flows: Flows, agent_id: str) -> Flow:
+    """The memory blocks of an agent as they are now; [] where there are none to have."""
+    path = f"/v1/agents/{segment(agent_id)}/core-memory/blocks"
+    return memory.kept((yield from flows.optional(path, params={"order": "asc"})))
 
 
 def _end_is_unknown(run: Run) -> bool:

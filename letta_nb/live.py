@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Literal
 
+from letta_nb import prices
 from letta_nb.answers import Answers, Decision, given
 from letta_nb.audience import Asks, View
 from letta_nb.client import Client
@@ -33,8 +34,7 @@ from letta_nb.tools import Tool
 
 # How long the server gets to end a stopped run in its own words before the connection is closed.
 GRACE_S = 2.0
-# How long a finished run waits for the server's own figures.
-COMPLETE_S = 3.0
+COMPLETE_S = 3.0  # how long a finished run waits for the server's own figures
 
 Phase = Literal["reading", "deciding", "sending", "over"]
 
@@ -67,11 +67,9 @@ class Live:
         self._answers = Answers(self.run)
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._busy: list[int] = []  # the own functions that run or are about to, by their calls' index
-        self._waiting = 0
-        self._stopping = False
-        # nothing more happens by itself: over, or it waits for a person
-        self._rests = threading.Event()
-        self._read_over = threading.Event()
+        self._waiting, self._stopping = 0, False
+        # resting: nothing more happens by itself, as it is over or waits for a person
+        self._rests, self._read_over = threading.Event(), threading.Event()
         if self._stream is None:
             self._rests.set()
             self._read_over.set()
@@ -83,10 +81,13 @@ class Live:
         """Send what is to be sent and read on in the background."""
         if self._stream is None:  # a page has seen nothing of it yet
             again = self.run.blank()
-            self._show(lambda view: view.changed(again, again.follow(self.run)))
+            for changes in again.follow(self.run):
+                self._show(lambda view, changes=changes: view.changed(again, changes))
         else:
             self._tell(self.run.opening())
             self._spawn_reader(self._stream)
+            if self.view is not None:
+                self._spawn(prices.load, "prices")  # the end of the run tells its cost
         return self
 
     def _spawn_reader(self, stream: Stream) -> None:
@@ -200,6 +201,8 @@ class Live:
 
     def _read(self, stream: Stream) -> None:
         stream.on_change = lambda: self._tell(stream.take())
+        if self._complete:
+            stream.before_sent = lambda: self._client.remember(self.run)
         try:
             with stream:
                 with self._lock:

@@ -65,6 +65,47 @@ class ConnectionInfo(TypedDict):
     times: int
 
 
+class Say(TypedDict):
+    """What is said under the header, when something needs saying.
+
+    A sentence; more about it; the server's own words; what the reader can do, with what they would type between
+    backticks. `dim`: a note, and no news.
+    """
+
+    sentence: str
+    more: str
+    words: str
+    way: str
+    dim: bool
+
+
+class Cost(TypedDict):
+    """What the tokens cost, by the provider's list price on `price_date` (ISO 8601)."""
+
+    usd: float
+    price_date: str | None
+
+
+class MemoryEdit(TypedDict):
+    """The text of a memory block after an edit by the tool call `entry`; null: changed by none of the run's calls."""
+
+    entry: int | None
+    text: str | None
+
+
+class MemoryBlock(TypedDict):
+    """A block of the agent's memory before and after the run; null where it did not exist.
+
+    `edits` lead from `before` to `after`, in order; the last one's text is `after`. Empty: nothing changed.
+    """
+
+    label: str
+    limit: int | None
+    before: str | None
+    after: str | None
+    edits: list[MemoryEdit]
+
+
 class RunHead(TypedDict, total=False):
     """Facts about the whole run; a later value replaces an earlier one."""
 
@@ -90,8 +131,14 @@ class RunHead(TypedDict, total=False):
     answers: int
     cancel: CancelInfo | None
     connection: ConnectionInfo | None
-    # one sentence for the reader about how this run was come by
-    note: str | None
+    # null: there is nothing to say
+    say: Say | None
+    # null: no price is known
+    cost: Cost | None
+    # the request's limit of steps
+    max_steps: int | None
+    # null: the server has no blocks, or was not asked
+    memory: list[MemoryBlock] | None
 
 
 class RunChange(TypedDict):
@@ -115,6 +162,8 @@ class StepChange(TypedDict):
     step_ms: NotRequired[float | None]
     input_tokens: NotRequired[int | None]
     output_tokens: NotRequired[int | None]
+    # tokens that the model's context window holds
+    context_window: NotRequired[int | None]
 
 
 class OpenChange(TypedDict):
@@ -137,14 +186,16 @@ class OpenChange(TypedDict):
 class TextChange(TypedDict):
     """Text arrives for an entry: `text` is appended. For a tool call the text is its arguments, as received.
 
-    `marks` says when: pairs [at, length, at, length, ...]; the first `length` characters (UTF-16 units, as JavaScript
-    counts) of this piece had arrived by `at`. Lengths are cumulative within the piece; the last equals its length.
+    `at`: all of it had arrived by then. `marks` says so in more detail: pairs [at, length, at, length, ...]; the first
+    `length` characters (UTF-16 units, as JavaScript counts) of this piece had arrived by `at`. Lengths are cumulative
+    within the piece; the last equals its length. Neither is there where nothing was timed.
     """
 
     op: Literal["text"]
     entry: int
     text: str
-    marks: list[float]
+    at: NotRequired[float]
+    marks: NotRequired[list[float]]
 
 
 class EntryFacts(TypedDict, total=False):
@@ -175,6 +226,10 @@ class EntryFacts(TypedDict, total=False):
     at_most: bool
     # the entry will not grow any more, though nothing marked its end: the stream was cut
     cut: bool
+    # a compaction: why, and the tokens in the context window before and after it
+    trigger: str | None
+    tokens_before: int | None
+    tokens_after: int | None
 
 
 class EntryChange(TypedDict):
@@ -190,9 +245,19 @@ Change = RunChange | StepChange | OpenChange | TextChange | EntryChange
 
 
 class Batch(TypedDict):
-    """Kernel to page, at most one every 33 ms. `seq` counts from 1; `now` is the kernel's clock for the run, ms.
+    """Kernel to page, at most one every 33 ms. `seq` counts from 1.
 
-    The one thing a kernel sends as a message, so it says no more about itself: it must cost little beside its text.
+    It says no more about itself: it must cost little beside its text.
+    """
+
+    seq: int
+    changes: list[Change]
+
+
+class Snapshot(TypedDict):
+    """All changes up to and with batch `seq`, each text in one piece. The state of a late view, and of a frozen one.
+
+    `now` is the kernel's clock for the run, ms.
     """
 
     seq: int
@@ -200,12 +265,50 @@ class Batch(TypedDict):
     changes: list[Change]
 
 
-class Snapshot(TypedDict):
-    """All changes up to and with batch `seq`, each text in one piece. The state of a late view, and of a frozen one."""
+class Figure(TypedDict):
+    """A line of figures over a comparison, as people read them; `strong`: the one that matters most."""
 
-    seq: int
-    now: float | None
-    changes: list[Change]
+    label: str
+    a: str
+    b: str
+    difference: str
+    strong: bool
+
+
+class Pair(TypedDict):
+    """Aligned steps of two runs, by index; null: there is no such step on that side.
+
+    The index after a run's last step is the one of which nothing had come when the run broke.
+
+    `same`: same tools with the same arguments and results; `words` says how the two sides differ, or that they do not.
+    `arguments` and `result`: the JSON keys that differ between their tool calls, "" where the whole does.
+    """
+
+    a: int | None
+    b: int | None
+    same: bool
+    words: str
+    difference: str
+    arguments: list[str]
+    result: list[str]
+
+
+class Divergence(TypedDict):
+    """The first of the pairs that differ, and what each side does in it: `A {a}, B {b}.` is a sentence."""
+
+    pair: int
+    a: str
+    b: str
+
+
+class Comparison(TypedDict):
+    """Two runs side by side: the data of a comparison's output."""
+
+    a: Snapshot
+    b: Snapshot
+    figures: list[Figure]
+    pairs: list[Pair]
+    divergence: Divergence | None
 
 
 class Stop(TypedDict):
@@ -236,4 +339,29 @@ class Answer(TypedDict):
     answers: list[CallAnswer]
 
 
-ToKernel = Stop | Resync | Answer
+class Ask(TypedDict):
+    """Page to kernel: send what the page does not hold. It is told in a `Told`.
+
+    "raw": the first lines of the run file (see `record`), without those of which the page has the first `have`: the
+    header, and each event and each further request as it came. "file": the whole run file. "html": the run as a page.
+    "more": the code of `static/more.js`.
+    """
+
+    type: Literal["ask"]
+    what: Literal["raw", "file", "html", "more"]
+    have: int
+
+
+class Told(TypedDict):
+    """Kernel to page: the answer to an `Ask`. `lines` follow after the first `have`; but for "raw" they are one text.
+
+    `more`: there are more lines, ask again.
+    """
+
+    what: Literal["raw", "file", "html", "more"]
+    have: int
+    lines: list[str]
+    more: bool
+
+
+ToKernel = Stop | Resync | Answer | Ask

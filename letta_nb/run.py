@@ -13,8 +13,10 @@ from typing import Any, Literal, cast
 
 from letta_nb import events as ev
 from letta_nb import fetched as fetched_facts
+from letta_nb import memory, prices
 from letta_nb.again import Again
 from letta_nb.calls import answers_in
+from letta_nb.cleaning import clean
 from letta_nb.entries import (
     CallTimes,
     Cancel,
@@ -59,6 +61,7 @@ class Run(Again, Shortcuts):
         agent_id: str | None = None,
         agent_name: str | None = None,
         model: str | None = None,
+        provider: str | None = None,
         server: str | None = None,
         conversation_id: str | None = None,
         uid: str | None = None,
@@ -71,6 +74,8 @@ class Run(Again, Shortcuts):
         self.agent_id = agent_id
         self.agent_name = agent_name
         self.model = model
+        # who is paid for the model, where the agent says so
+        self.provider = provider
         self.server = server
         self.conversation_id = conversation_id
         self.timed = timed
@@ -143,6 +148,19 @@ class Run(Again, Shortcuts):
         return total
 
     @property
+    def cost(self) -> prices.Cost | None:
+        """What the run's tokens cost so far, `usd` by the list prices of `price_date`; None where no price is known."""
+        return prices.cost(self)
+
+    @property
+    def memory(self) -> list[memory.MemoryBlock] | None:
+        """The agent's memory blocks before and after the run, each with its `edits` and the calls that made them.
+
+        None where the server has no blocks, or was not asked: `send` asks, `client.stream` does not.
+        """
+        return memory.blocks(self.fetched.get("memory"), self.tool_calls)
+
+    @property
     def tool_calls(self) -> list[ToolCallEntry]:
         """The transcript's tool calls, in order, with their returns."""
         return [entry for entry in self.entries if isinstance(entry, ToolCallEntry)]
@@ -160,7 +178,8 @@ class Run(Again, Shortcuts):
         return None if self.ended_at is None else self.ended_at / 1e9
 
     def __repr__(self) -> str:
-        agent = self.agent_name or self.agent_id or "agent"
+        # what a server calls its agent must not steer a terminal
+        agent = clean(self.agent_name or self.agent_id or "agent")
         calls = len(self.tool_calls)
         parts = [f"{len(self.steps)} step{'s' * (len(self.steps) != 1)}", f"{calls} tool call{'s' * (calls != 1)}"]
         return f"<Run {self.status}: {agent}, {', '.join(parts)}>"
@@ -298,6 +317,7 @@ class Run(Again, Shortcuts):
     def opening(self) -> list[Change]:
         """The changes that say what is known before anything arrives: the request. The first of any replay."""
         names = ("uid", "run_id", "agent", "model", "server", "status", "started", "timed", "delivery", "events")
+        names += ("max_steps",) if "max_steps" in (self.request or {}) else ()
         changes: list[Change] = [RunChanged(0 if self.timed else None, names)]
         for entry in self.entries:
             if entry.step_index is None and entry.message_id is None:

@@ -15,7 +15,7 @@ from itertools import accumulate, chain, islice, repeat
 from types import NoneType
 from typing import Any, Literal, NamedTuple
 
-from letta_nb import phases, words
+from letta_nb import phases, prices, words
 from letta_nb.entries import Entry, Step, ToolCallEntry, Usage
 from letta_nb.run import Run
 
@@ -94,6 +94,25 @@ class View:
         """Values that are worked out run by run."""
         return list(chain.from_iterable(map(values, self.runs, self.parts)))
 
+    def cost_of(self, run: Run, row: Any) -> float | None:
+        """What a row cost in USD; here the run."""
+        cost = run.cost
+        return None if cost is None else cost.usd
+
+    @cached_property
+    def costs(self) -> Values:
+        """USD."""
+        costs = self.all_of(lambda run, rows: [self.cost_of(run, row) for row in rows])
+        return costs if any(costs) else self.per_run(lambda run: None)
+
+    @property
+    def price_dates(self) -> Values:
+        """The day of each row's price."""
+        if isinstance(self.costs, PerRun):
+            return self.costs
+        days = self.all_of(lambda run, rows: repeat(prices.price_date(run), len(rows)))
+        return [None if cost is None else day for cost, day in zip(self.costs, days, strict=True)]
+
     def numbered(self) -> list[int]:
         """Each row's place in its run."""
         return list(chain.from_iterable(map(range, self.counts)))
@@ -111,6 +130,9 @@ class View:
 class StepView(View):
     def rows_of(self, run: Run) -> Sequence[Step]:
         return run.steps
+
+    def cost_of(self, run: Run, row: Step) -> float | None:
+        return prices.of_step(run, row)
 
     @cached_property
     def spans(self) -> tuple[list[int | None], list[int | None]]:
@@ -258,6 +280,9 @@ class ToolView(View):
 class UsageView(View):
     def rows_of(self, run: Run) -> Sequence[Usage]:
         return run.usage_reports
+
+    def cost_of(self, run: Run, row: Usage) -> float | None:
+        return prices.of_usage(run, row)
 
 
 _ERROR = re.compile(r"\[?([A-Z][\w.]*)(?:\]|:)\s+(.*)", re.DOTALL)

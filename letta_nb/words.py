@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from letta_nb import figures, phases
 from letta_nb.cleaning import clean as clean
-from letta_nb.entries import Cancel, Entry, Status, ToolCallEntry
+from letta_nb.entries import Cancel, Entry, Status, ToolCallEntry, compaction_of
 from letta_nb.run import Run
 
 STATUS: dict[Status, str] = {
@@ -174,6 +174,17 @@ def verdict(run: Run, *, plain: bool = False) -> Verdict | None:
     return None
 
 
+def saying(run: Run) -> tuple[Verdict, bool] | None:
+    """What the page says under its header, and whether it is a note and no news; None if there is nothing to say."""
+    # what a run waits for stands in its transcript
+    said = None if run.status == "requires_approval" else verdict(run)
+    if said is not None:
+        return said, False
+    if broken := connection(run):
+        return Verdict(broken), run.lost_at is None or run.status != "running"
+    return None if run.note is None else (Verdict(run.note), True)
+
+
 def _asks(run: Run) -> Verdict:
     waiting = len(run.pending)
     if not waiting:
@@ -295,9 +306,8 @@ def took(call: ToolCallEntry) -> str:
 
 def compaction(entry: Entry) -> str:
     """What a compaction's row says."""
-    facts: dict[str, Any] = entry.extra.get("facts") or {}
-    before, after = facts.get("context_tokens_before"), facts.get("context_tokens_after")
-    if not isinstance(before, int) or not isinstance(after, int):
+    _, before, after = compaction_of(entry)
+    if before is None or after is None:
         return "Context compacted"
     return f"Context compacted  {figures.count(before)} to {figures.count(after)} tokens"
 

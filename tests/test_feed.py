@@ -21,7 +21,7 @@ from letta_nb.run import Run
 
 for words in (page.Snapshot, page.RunChange, page.StepChange, page.OpenChange, page.TextChange, page.EntryChange):
     words.__pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[attr-defined]
-for words in (page.RunHead, page.EntryFacts, page.Usage, page.ErrorInfo):
+for words in (page.RunHead, page.EntryFacts, page.Usage, page.ErrorInfo, page.Cost, page.MemoryBlock, page.MemoryEdit):
     words.__pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[attr-defined]
 SNAPSHOT: TypeAdapter[Any] = TypeAdapter(page.Snapshot)
 CHANGES: TypeAdapter[Any] = TypeAdapter(list[page.Change])
@@ -144,14 +144,68 @@ def test_servers_figures_reach_the_page() -> None:
     run.join_server(
         {
             "steps": [
-                {"id": first.step_id, "llm_request_ns": 2_500_000, "tool_execution_ns": 4_000_000, "prompt_tokens": 9}
+                {
+                    "id": first.step_id,
+                    "llm_request_ns": 2_500_000,
+                    "tool_execution_ns": 4_000_000,
+                    "prompt_tokens": 9,
+                    "context_window_limit": 128_000,
+                }
             ]
         }
     )
     shown = Page().apply(feed.snapshot(run)["changes"])
     assert (shown.steps[0]["llm_ms"], shown.steps[0]["tool_ms"], shown.steps[0]["input_tokens"]) == (2.5, 4.0, 9)
+    assert shown.steps[0]["context_window"] == 128_000
     call = next(entry for entry in shown.entries if entry["kind"] == "tool_call")
     assert (call["duration"], call["duration_source"], call["at_most"]) == (4.0, "server", False)
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        (
+            {
+                "message_type": "event_message",
+                "event_type": "compaction",
+                "event_data": {"trigger": "post_step", "context_token_estimate": 118_400, "context_window": 128_000},
+            },
+            ("post_step", 118_400, None),
+        ),
+        (
+            {
+                "message_type": "summary_message",
+                "summary": "We spoke of tea.",
+                "compaction_stats": {"trigger": "t", "context_tokens_before": 118_400, "context_tokens_after": 31_200},
+            },
+            ("t", 118_400, 31_200),
+        ),
+        (
+            {
+                "message_type": "summary_message",
+                "summary": "s",
+                "compaction_stats": {"trigger": ["t"], "context_tokens_before": True, "context_tokens_after": 1 << 80},
+            },
+            None,
+        ),
+        ({"message_type": "summary_message", "summary": "s"}, None),
+    ],
+)
+def test_a_compaction_tells_what_is_known_of_it(event: dict[str, Any], told: tuple[Any, ...] | None) -> None:
+    run = Run({"input": "hi"})
+    run.receive(Received(1_000_000, "", json.dumps({"id": "m", **event})))
+    words = feed.snapshot(run)["changes"]
+    CHANGES.validate_python(words)
+    facts = [change["set"] for change in words if change["op"] == "entry"]
+    names = ("trigger", "tokens_before", "tokens_after")
+    assert [tuple(set_.get(name) for name in names) for set_ in facts] == ([] if told is None else [told])
+
+
+@pytest.mark.parametrize(("body", "shown"), [({"max_steps": 7}, 7), ({"max_steps": "7"}, None), ({}, None)])
+def test_the_limit_of_steps_reaches_the_page(body: dict[str, Any], shown: int | None) -> None:
+    words = feed.snapshot(Run({"input": "hi", **body}))["changes"]
+    CHANGES.validate_python(words)
+    assert Page().apply(words).head.get("max_steps") == shown
 
 
 def test_a_run_still_going_is_shown_as_far_as_it_is() -> None:
@@ -166,7 +220,11 @@ def test_a_run_still_going_is_shown_as_far_as_it_is() -> None:
 
 
 def marks_of(changes: Iterable[Any]) -> list[tuple[str, list[float]]]:
-    return [(change["text"], change["marks"]) for change in changes if change["op"] == "text"]
+    """Each text with its marks; `at` is the short way of saying that there is one."""
+    texts = [change for change in changes if change["op"] == "text"]
+    assert not any("at" in change and "marks" in change for change in texts)
+    ones = [[change["at"], utf16(change["text"])] if "at" in change else [] for change in texts]
+    return [(change["text"], change.get("marks", one)) for change, one in zip(texts, ones, strict=True)]
 
 
 @pytest.mark.parametrize("name", ["0.16.8/v1_unicode_tok", "0.16.8/v1_multi_tok", "0.7.16/memgpt_one_noassist_tok"])
@@ -185,6 +243,18 @@ def test_marks_count_as_javascript_does() -> None:
         run.receive(Received(number * 50_000_000, "", json.dumps(event)))
     (only,) = marks_of(feed.snapshot(run)["changes"])
     assert only == ("a👩é\u2028", [0.0, 1, 50.0, 3, 100.0, 4, 150.0, 5])
+
+
+def test_a_text_that_came_at_once_says_so_shortly() -> None:
+    run, log, late = Run(), ChangeLog(), ChangeLog()
+    event = {"message_type": "assistant_message", "id": "m", "content": "a👩"}
+    log.add(run, run.receive(Received(50_000_000, "", json.dumps(event)))[1])
+    text = next(change for change in log.changes() if change["op"] == "text")
+    assert text == {"op": "text", "entry": 0, "text": "a👩", "at": 50.0}
+    late.absorb(log.take())
+    log.add(run, run.receive(Received(90_000_000, "", json.dumps(event)))[1])
+    late.absorb(log.take())
+    assert marks_of(late.changes()) == [("a👩a👩", [50.0, 3, 90.0, 6])]
 
 
 def test_a_recording_without_times_has_no_marks_and_no_times() -> None:
@@ -210,7 +280,7 @@ def test_what_is_sent_grows_with_the_text(tokens: int, token: str) -> None:
         log.add(run, run.receive(Received(at, "", json.dumps(event)))[1])
         text += len(token.encode())
         if at - flushed >= 33_000_000:
-            words = {"seq": number, "now": feed.ms(at), "changes": log.take()}
+            words = {"seq": number, "changes": log.take()}
             sent += len(json.dumps(words, ensure_ascii=False, separators=(",", ":")).encode())
             flushed = at
     flushes, marks = tokens * 2.5 / 33, tokens * 2.5 / 10
@@ -219,3 +289,35 @@ def test_what_is_sent_grows_with_the_text(tokens: int, token: str) -> None:
     print(f"\n{token!r}: {ratios}")
     assert sent <= 2 * text + 150 * flushes
     assert whole <= text + 15 * marks + 1000
+
+
+def test_the_page_is_told_what_to_say() -> None:
+    run, page = Run(record=True), Page()
+    log = ChangeLog()
+    log.add(run, run.opening())
+    log.add(run, run.lose(3_200_000_000))
+    page.apply(log.take())
+    lost = {"sentence": "The connection was lost after 3.20 s. Trying again.", "more": "", "words": "", "way": ""}
+    assert page.head["say"] == {**lost, "dim": False}
+    log.add(run, run.end(9_514_000_000))
+    page.apply(log.take())
+    assert page.head["say"]["sentence"] == "The connection closed after 9.51 s, before the run ended."
+    assert "note" not in page.head
+
+
+def test_what_a_run_waits_for_is_not_said_twice() -> None:
+    page = Page().apply(feed.snapshot(loaded("0.16.8/v1_approve_tok_1request"))["changes"])
+    assert page.head["status"] == "requires_approval"
+    assert page.head["say"] is None
+
+
+def test_a_note_is_said_dim_and_only_when_there_is_no_news() -> None:
+    run = Run(record=True)
+    run.note = "The messages were fetched instead."
+    log = ChangeLog()
+    log.add(run, run.end(1, cancelled=True))
+    assert Page().apply(log.take()).head["say"]["sentence"].startswith("You stopped the run")
+    done = loaded("0.16.8/v1_hello_tok")
+    done.note = "The messages were fetched instead."
+    said = Page().apply(feed.snapshot(done)["changes"]).head["say"]
+    assert (said["sentence"], said["dim"]) == (done.note, True)

@@ -18,14 +18,18 @@ PACKAGE = Path(__file__).resolve().parent.parent / "letta_nb"
 LAYERS = """
 _version cleaning errors figures page subshell
 addresses log sse events entries shortcuts
-typed calls again
+typed calls again memory prices
 fetched sessions
 fold
 run
 transcripts
 capabilities protocol refusals capture progress signatures
-record feed phases answers flows tools
+record phases answers flows tools
 words history audience
+feed
+align
+parting deltas
+compare_text
 exchange
 connection stream
 client async_client
@@ -33,7 +37,7 @@ text views stopping
 live
 wire_views bare replay
 columns static_html
-frames
+frames comparison
 notebook
 widget
 server
@@ -49,7 +53,8 @@ SERVER_MAY = {"errors", "sse", "_version"}
 UPWARD = {"again", "shortcuts", "__init__"}
 # logic: no sockets, no clocks, no threads, no files
 PURE = """
-errors figures page log events entries calls again fetched fold answers feed phases words bare text
+errors figures page log events entries calls again memory prices fetched fold answers feed phases words bare text
+align parting deltas compare_text
 """.split()
 IMPURE = {
     "asyncio",
@@ -69,6 +74,7 @@ HEAVY = (
     "IPython",
     "anywidget",
     "fastapi",
+    "genai_prices",
     "ipywidgets",
     "matplotlib",
     "numpy",

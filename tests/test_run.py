@@ -932,3 +932,7 @@ def test_a_buffer_is_its_pieces(parts: list[str]) -> None:
             assert str(buffer) == "".join(parts[: number + 1])
     assert str(buffer) == "".join(parts)
     assert bool(buffer) == any(parts)
+
+
+def test_what_a_server_calls_its_agent_does_not_steer_a_terminal() -> None:
+    assert "\x1b" not in repr(Run(agent_name="\x1b[2J\x1b]0;owned\x07agent"))

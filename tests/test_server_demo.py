@@ -73,6 +73,12 @@ def test_the_readme_prompt_is_a_good_show() -> None:
     assert "not a forecast" in answer
 
 
+def test_a_long_talk_about_nothing_is_read_at_once() -> None:
+    """Each prompt once: a reading that begins anew at each of the earlier ones would not end here."""
+    assert read_wish("and in Bergen?", ["weather in Oslo in May", *["hello"] * 60]).places == ("Bergen",)
+    assert read_wish("and in Bergen?", ["weather in Oslo in May", *["hello"] * 60]).month == "May"
+
+
 def test_the_month_is_todays_or_the_one_named() -> None:
     assert "January" in Chat(date(2026, 1, 5)).ask("weather in Oslo")
     assert "typical March" in Chat().ask("How cold is it in Oslo in March?")

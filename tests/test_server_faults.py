@@ -219,13 +219,21 @@ def test_the_number_says_when() -> None:
         assert len(wire.body(**BODY)) == 100
 
 
+def test_a_compaction_is_told_before_and_after() -> None:
+    with served(("compaction", 2)) as wire:
+        found = events(wire.body(**BODY))
+    before, after = found[2:4]
+    assert (before["message_type"], before["event_data"]["context_token_estimate"]) == ("event_message", 118_400)
+    assert (after["message_type"], after["compaction_stats"]["context_tokens_after"]) == ("summary_message", 31_200)
+
+
 def test_a_name_that_is_none() -> None:
     with pytest.raises(ConfigurationError, match=r"'sulk'.*There are cut, "):
         serve(fault="sulk")  # type: ignore[arg-type]
 
 
 def test_every_name_is_tried() -> None:
-    by_themselves = {"reset", "silence", "unknown_type", "no_type"}
+    by_themselves = {"reset", "silence", "unknown_type", "no_type", "compaction"}
     assert {*FORMS, *ENDINGS, *by_themselves} == {*get_args(End), *get_args(Defect)}
     assert REFUSALS.keys() == set(get_args(Refusal))
     assert len(NAMES) == len(set(NAMES))

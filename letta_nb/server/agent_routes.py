@@ -10,10 +10,11 @@ from fastapi.responses import Response, StreamingResponse
 from letta_nb.server import doors
 from letta_nb.server.answers import BODY, MODEL, problems, streams
 from letta_nb.server.events import MessageTool
-from letta_nb.server.routing import AgentId, Paging, Served, find, paging
+from letta_nb.server.memory import block_view, part_of
+from letta_nb.server.routing import AgentId, NotFound, Paging, Served, find, paging
 from letta_nb.server.schemas import AgentCreate, CancelRequest, MessagesRequest, MessageType, StreamRequest
 from letta_nb.server.service import Service
-from letta_nb.server.store import Row, Thread
+from letta_nb.server.store import Order, Row, Thread
 from letta_nb.server.wire import Event
 
 router = APIRouter(prefix="/v1/agents", tags=["agents"])
@@ -61,6 +62,31 @@ async def delete_agent(service: Served, agent_id: AgentId) -> Row:
     find(service.store, "agents", agent_id)
     await service.forget(agent_id)
     return {"message": f"Agent id={agent_id} successfully deleted"}
+
+
+@router.get("/{agent_id}/core-memory/blocks", responses=problems(404))
+async def list_blocks(
+    service: Served,
+    agent_id: AgentId,
+    before: str | None = None,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1)] = 100,
+    order: Order = "desc",
+) -> list[Row]:
+    """The agent's memory blocks, as they are now; the last made first."""
+    find(service.store, "agents", agent_id)
+    blocks = part_of(service.memory.blocks(agent_id), before=before, after=after, limit=limit, order=order)
+    return [block_view(block) for block in blocks]
+
+
+@router.get("/{agent_id}/core-memory/blocks/{block_label}", responses=problems(404))
+async def retrieve_block(service: Served, agent_id: AgentId, block_label: str) -> Row:
+    """One of the agent's memory blocks."""
+    find(service.store, "agents", agent_id)
+    for block in service.memory.blocks(agent_id):
+        if block["label"] == block_label:
+            return block_view(block)
+    raise NotFound(f"No memory block of agent {agent_id} is labelled {block_label}")
 
 
 @router.get("/{agent_id}/messages", responses=problems(404))

@@ -10,7 +10,7 @@ from pydantic_ai import Agent
 from pydantic_ai.models import Model
 
 from letta_nb.errors import ConfigurationError
-from letta_nb.server.demo import demo_agent
+from letta_nb.server.demo import DEMO_BLOCKS, demo_agent
 from letta_nb.server.eras import VERSIONS, EraName
 from letta_nb.server.faults import Fault
 from letta_nb.server.lifecycle import Server
@@ -57,6 +57,7 @@ def assemble(
         background=background,
         background_ttl=background_ttl,
         era=era,
+        blocks={"demo": DEMO_BLOCKS} if agents is None else {},
     )
     return Server(programs, settings, host=host, port=port, fault=fault)
 

@@ -24,6 +24,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from letta_nb.errors import ConfigurationError
 from letta_nb.server import wire
 from letta_nb.server.refusals import REFUSALS, Refusal
+from letta_nb.server.wire import Event
 from letta_nb.sse import encode
 
 End = Literal[
@@ -52,6 +53,7 @@ Defect = Literal[
     "unknown_type",
     "no_type",
     "no_parallel_return",  # what several tools returned together is left out
+    "compaction",  # no fault of the stream's: the context was full, and is summarised
 ]
 FaultName = End | Defect | Refusal
 Fault = FaultName | tuple[FaultName, int]
@@ -256,6 +258,30 @@ _ERROR = encode(
     ),
     "error",
 )
+_WINDOW = 128_000
+_COMPACTION: tuple[Event, ...] = (
+    {
+        "message_type": "event_message",
+        "event_type": "compaction",
+        "event_data": {
+            "trigger": "post_step_context_check",
+            "context_token_estimate": 118_400,
+            "context_window": _WINDOW,
+        },
+    },
+    {
+        "message_type": "summary_message",
+        "summary": "The conversation so far, in short.",
+        "compaction_stats": {
+            "trigger": "post_step_context_check",
+            "context_tokens_before": 118_400,
+            "context_tokens_after": 31_200,
+            "context_window": _WINDOW,
+            "messages_count_before": 84,
+            "messages_count_after": 12,
+        },
+    },
+)
 _SPOILS: dict[FaultName, Callable[[_Piece], _Spoilt]] = {
     "cut": _at(_Then.CLOSE),
     "cut_mid_line": _cut_mid_line,
@@ -279,4 +305,5 @@ _SPOILS: dict[FaultName, Callable[[_Piece], _Spoilt]] = {
     "unknown_type": _extra(encode({"message_type": "thought_message", "id": "message-1", "thought": "new"})),
     "no_type": _extra(encode({"id": "message-1", "content": "whose?"})),
     "no_parallel_return": _without(_returns_several),
+    "compaction": _extra(b"".join(encode({"id": wire.new_id("message"), **event}) for event in _COMPACTION)),
 }

@@ -18,12 +18,14 @@ from pydantic_ai.tools import DeferredToolResults, Tool, ToolDefinition
 from pydantic_ai.toolsets import AbstractToolset, CombinedToolset, ExternalToolset, FunctionToolset, WrapperToolset
 from pydantic_ai.usage import UsageLimits
 
+from letta_nb.server.memory import Memory
 from letta_nb.server.schemas import ClientTool
 from letta_nb.server.store import Row
 from letta_nb.server.tools import DaemonThreads, ToolRuns, message_toolset
 
 _THREADS = DaemonThreads()
-
+# of a model that does not say
+CONTEXT_WINDOW = 128_000
 
 _WAITING = ("external", "unapproved")
 
@@ -51,6 +53,11 @@ class Program:
         """The model's name in Letta's form, provider/model."""
         return f"{self.model.system}/{self.model.model_name}"
 
+    @property
+    def context_window(self) -> int:
+        """How many tokens the model takes at once."""
+        return self.model.context_window or CONTEXT_WINDOW
+
     def tools(self) -> dict[str, Tool[Any]]:
         """The Python tools by name (those of remote toolsets are known only while they run)."""
         return {tool.name: tool for toolset in self.agent.toolsets for tool in _function_tools(toolset)}
@@ -73,7 +80,7 @@ class Program:
 
     @asynccontextmanager
     async def start(
-        self, agent: Row, system: str | None, opening: Opening, tools: ToolRuns
+        self, agent: Row, system: str | None, opening: Opening, tools: ToolRuns, memory: Memory
     ) -> AsyncGenerator[AgentRun[Any, Any]]:
         """A run as the Letta agent `agent`; `system`, where there is one, replaces all that the program would say."""
         blocks = memory_text(agent)
@@ -86,6 +93,8 @@ class Program:
         toolsets: list[AbstractToolset[Any]] = [message_toolset()] if agent["message_tool"] else []
         offered = {tool.name: _definition(tool) for tool in opening.client_tools}
         tools.shadowed = {name: offered.pop(name) for name in self.tools() if name in offered}
+        if (own_tools := memory.tools(agent, {*self.tools(), *offered})) is not None:
+            toolsets.append(own_tools)
         if offered:
             toolsets.append(ExternalToolset(list(offered.values())))
         with own:

@@ -20,11 +20,20 @@ _COMPLETED = ("end_turn", "max_steps", "tool_rule", "requires_approval")
 class RunRecord:
     """Keeps the row of one run, and the rows of its steps, true while it goes on."""
 
-    def __init__(self, store: Store, thread: Thread, request: StreamRequest, model: Model, run_type: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        thread: Thread,
+        request: StreamRequest,
+        model: Model,
+        run_type: str,
+        context_window: int,
+    ) -> None:
         self.id = wire.new_id("run")
         self.agent_id = thread.agent_id
         self._store = store
         self._model = model
+        self._context_window = context_window
         self._started = time.perf_counter_ns()
         self._usages: list[RequestUsage] = []
         self._tools: list[str] = []
@@ -53,7 +62,8 @@ class RunRecord:
         """A model request begins."""
         model = {"model": self._model.model_name, "provider": self._model.system, "endpoint": self._model.base_url}
         row: Row = {"id": step_id, "run_id": self.id, "agent_id": self.agent_id, "status": "pending"}
-        self._store.add("steps", row | model | {"step_start_ns": time.time_ns()})
+        more = {"context_window": self._context_window, "step_start_ns": time.time_ns()}
+        self._store.add("steps", row | model | more)
         self._open_step = step_id
 
     def end_step(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import md5
 from typing import Any
 from uuid import UUID
@@ -12,12 +12,14 @@ from pydantic_ai.tools import Tool
 
 from letta_nb.server import wire
 from letta_nb.server.approvals import Pending
-from letta_nb.server.programs import Program, memory_text
-from letta_nb.server.schemas import AgentCreate
+from letta_nb.server.memory import MEMORY_TOOLS, Memory, block_view, new_block
+from letta_nb.server.programs import CONTEXT_WINDOW, Program, memory_text
+from letta_nb.server.schemas import AgentCreate, BlockCreate
 from letta_nb.server.store import Row, Store, Thread
 from letta_nb.server.tools import MESSAGE_TOOL, message_toolset
 
 _SPEAKS_BY_TOOL = ("memgpt_agent", "memgpt_v2_agent")
+_TYPES = {MESSAGE_TOOL: "letta_core"} | dict.fromkeys(MEMORY_TOOLS, "letta_sleeptime_core")
 
 
 class UnknownName(LookupError):
@@ -27,13 +29,23 @@ class UnknownName(LookupError):
 class Roster:
     """Knows each Letta agent's program. Each program has at least the agent of its own name."""
 
-    def __init__(self, store: Store, programs: Mapping[str, Program], *, message_tool: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        programs: Mapping[str, Program],
+        memory: Memory,
+        *,
+        message_tool: bool,
+        blocks: Mapping[str, Sequence[BlockCreate]],
+    ) -> None:
         self._store = store
         self._programs = dict(programs)
+        self._memory = memory
         agent_type = "memgpt_v2_agent" if message_tool else "letta_v1_agent"
         for key in self._programs:
             if not store.page("agents", name=key, limit=1):
-                self.create(AgentCreate(name=key, agent_type=agent_type, model=key))
+                own = list(blocks.get(key, ()))
+                self.create(AgentCreate(name=key, agent_type=agent_type, model=key, memory_blocks=own))
 
     def program(self, agent: Row, model: str | None = None) -> Program | None:
         """What the agent runs on, or what has that `model`; None if this process does not serve it any more."""
@@ -42,7 +54,8 @@ class Roster:
     def create(self, request: AgentCreate) -> Row:
         """Add an agent; its program is the one whose model was asked for, by default the first."""
         program = self._chosen(request.model)
-        if unknown := [name for name in request.tools or () if name not in {*program.tools(), MESSAGE_TOOL}]:
+        there = {*program.tools(), MESSAGE_TOOL, *MEMORY_TOOLS}
+        if unknown := [name for name in request.tools or () if name not in there]:
             raise UnknownName(f"Tools not found: {unknown}. This server has: {sorted(program.tools())}")
         created = wire.utc_text()
         agent: Row = {
@@ -53,10 +66,12 @@ class Roster:
             "system": request.system,
             "tools": request.tools,
             "message_tool": _wants_message_tool(request),
+            "memory_tools": _wants_memory_tools(request),
+            "context_window": request.context_window_limit or program.context_window,
             "description": request.description,
             "tags": request.tags,
             "metadata": request.metadata,
-            "blocks": [{"id": wire.new_id("block"), **block.model_dump()} for block in request.memory_blocks],
+            "blocks": [new_block(block) for block in request.memory_blocks],
             "created_at": created,
             "updated_at": created,
         }
@@ -90,6 +105,8 @@ class Roster:
         shown = [tool for name, tool in tools.items() if agent["tools"] is None or name in agent["tools"]]
         if agent["message_tool"]:
             shown += message_toolset().tools.values()
+        if (memory := self._memory.tools(agent, tools)) is not None:
+            shown += memory.tools.values()
         return _state(agent, program, self.system(agent), [_tool_state(tool) for tool in shown], pending)
 
 
@@ -97,6 +114,11 @@ def _wants_message_tool(request: AgentCreate) -> bool:
     if request.include_base_tools is not None:
         return request.include_base_tools
     return request.agent_type in _SPEAKS_BY_TOOL or MESSAGE_TOOL in (request.tools or ())
+
+
+def _wants_memory_tools(request: AgentCreate) -> bool:
+    named = any(name in MEMORY_TOOLS for name in request.tools or ())
+    return named or (bool(request.memory_blocks) and request.include_base_tools is not False)
 
 
 def tool_id(name: str) -> str:
@@ -113,7 +135,7 @@ def _tool_state(tool: Tool[Any]) -> Row:
     parameters = definition.parameters_json_schema
     return {
         "id": tool_id(tool.name),
-        "tool_type": "letta_core" if tool.name == MESSAGE_TOOL else "custom",
+        "tool_type": _TYPES.get(tool.name, "custom"),
         "name": tool.name,
         "description": definition.description,
         "source_type": "python",
@@ -124,8 +146,13 @@ def _tool_state(tool: Tool[Any]) -> Row:
     }
 
 
+def context_window(agent: Row, program: Program | None) -> int:
+    """How many tokens the agent's model takes at once."""
+    return agent.get("context_window") or (program.context_window if program else CONTEXT_WINDOW)
+
+
 def _state(agent: Row, program: Program | None, system: str, tools: list[Row], pending: Pending | None) -> Row:
-    blocks: list[Row] = agent["blocks"]
+    blocks = [block_view(block) for block in agent["blocks"]]
     memory: Row = {"agent_type": agent["agent_type"], "blocks": blocks, "file_blocks": [], "prompt_template": ""}
     return {
         "created_at": agent["created_at"],
@@ -139,7 +166,7 @@ def _state(agent: Row, program: Program | None, system: str, tools: list[Row], p
             "model": program.model.model_name if program else "",
             "model_endpoint_type": "openai",
             "model_endpoint": program.model.base_url if program else None,
-            "context_window": 128000,
+            "context_window": context_window(agent, program),
             "handle": program.handle if program else None,
         },
         "embedding_config": None,

@@ -10,6 +10,7 @@ from letta_nb.server import wire
 from letta_nb.server.approvals import Approvals
 from letta_nb.server.failures import Failure, describe
 from letta_nb.server.feed import CANCELLED, DONE, Feed
+from letta_nb.server.memory import Memory
 from letta_nb.server.records import RunRecord
 from letta_nb.server.steps import Steps, Turn
 from letta_nb.server.transcript import Transcript
@@ -26,7 +27,15 @@ _CUT = Failure(
 class Run:
     """One request to an agent, being answered. It goes on whether or not anyone reads its feed."""
 
-    def __init__(self, turn: Turn, record: RunRecord, feed: Feed, transcript: Transcript, approvals: Approvals) -> None:
+    def __init__(
+        self,
+        turn: Turn,
+        record: RunRecord,
+        feed: Feed,
+        transcript: Transcript,
+        approvals: Approvals,
+        memory: Memory,
+    ) -> None:
         self.id = record.id
         self.thread = turn.thread
         self.background = turn.request.background
@@ -36,7 +45,7 @@ class Run:
         self._wanted = turn.request.include_return_message_types
         self._told = False
         self._seed = turn.seed
-        self._steps = Steps(turn, record, transcript, approvals, self._tell)
+        self._steps = Steps(turn, record, transcript, approvals, memory, self._tell)
         if turn.request.include_pings:
             self.feed.tell(wire.ping(self.id))
 

@@ -130,7 +130,7 @@ class BlockCreate(BaseModel):
     label: str
     value: str
     description: str | None = None
-    limit: int | None = None
+    limit: int | None = Field(default=None, ge=1, le=2**53)
 
 
 class AgentCreate(BaseModel):
@@ -145,4 +145,5 @@ class AgentCreate(BaseModel):
     description: str | None = None
     tags: list[str] = []
     memory_blocks: list[BlockCreate] = []
+    context_window_limit: int | None = Field(default=None, ge=1, le=2**53)
     metadata: dict[str, JsonValue] | None = None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from letta_nb.server import wire
@@ -13,10 +13,12 @@ from letta_nb.server.background import Background
 from letta_nb.server.eras import EraName, Modern, Seed
 from letta_nb.server.events import Reply
 from letta_nb.server.feed import Feed
+from letta_nb.server.memory import Memory
 from letta_nb.server.programs import Program
 from letta_nb.server.records import RunRecord
-from letta_nb.server.roster import Roster
+from letta_nb.server.roster import Roster, context_window
 from letta_nb.server.runner import Run
+from letta_nb.server.schemas import BlockCreate
 from letta_nb.server.steps import Turn
 from letta_nb.server.store import Store, Thread
 from letta_nb.server.transcript import Transcript
@@ -35,6 +37,8 @@ class Settings:
     background: bool = True
     background_ttl: float = 3 * 3600
     era: EraName = "modern"
+    # of the programs' own agents, by name
+    blocks: Mapping[str, Sequence[BlockCreate]] = field(default_factory=dict[str, Sequence[BlockCreate]])
 
     @property
     def seed(self) -> bool:
@@ -63,7 +67,10 @@ class Service:
     def __init__(self, programs: Mapping[str, Program], settings: Settings) -> None:
         self.settings = settings
         self.store = Store(settings.database)
-        self.roster = Roster(self.store, programs, message_tool=settings.message_tool)
+        self.memory = Memory(self.store)
+        self.roster = Roster(
+            self.store, programs, self.memory, message_tool=settings.message_tool, blocks=settings.blocks
+        )
         self.transcript = Transcript(self.store)
         self.approvals = Approvals(self.store)
         self.background = Background(self.store, enabled=settings.background, ttl=settings.background_ttl)
@@ -79,11 +86,12 @@ class Service:
         if lock and (holder := self._locks.get(turn.thread)):
             raise Busy(holder)
         request = turn.request
-        record = RunRecord(self.store, turn.thread, request, turn.program.model, run_type)
+        window = context_window(turn.agent, turn.program)
+        record = RunRecord(self.store, turn.thread, request, turn.program.model, run_type, window)
         otids = [item.otid for item in request.messages or ()]
         speech = Seed(turn.agent["name"]) if turn.seed else Modern()
         feed = self.background.open(record.id, otids) if request.background else Feed(speech)
-        run = Run(turn, record, feed, self.transcript, self.approvals)
+        run = Run(turn, record, feed, self.transcript, self.approvals, self.memory)
         task = asyncio.create_task(run.execute())
         self._active[run.id] = run, task
         if lock:

@@ -37,9 +37,11 @@ def smol_model() -> Model:
     from pydantic_ai.providers.openai import OpenAIProvider
 
     address, key = _running()
+    profile: Any = {"context_window": _CONTEXT}
     # what the model's authors advise
     settings: Any = {"temperature": 0.2, "top_p": 0.9, "max_tokens": _MOST_TOKENS}
-    return OpenAIChatModel(NAME, provider=OpenAIProvider(base_url=f"{address}/v1", api_key=key), settings=settings)
+    provider = OpenAIProvider(base_url=f"{address}/v1", api_key=key)
+    return OpenAIChatModel(NAME, provider=provider, profile=profile, settings=settings)
 
 
 def smol_agent(model: Model) -> Agent[Any, Any]:

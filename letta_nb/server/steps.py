@@ -18,6 +18,7 @@ from letta_nb.server.content import native_content
 from letta_nb.server.events import MessageTool, Reply, arguments_text
 from letta_nb.server.failures import PendingApproval, RefusedInput
 from letta_nb.server.items import ApprovalCreate, MessageCreate, ToolReturnCreate
+from letta_nb.server.memory import Memory
 from letta_nb.server.programs import Opening, Program, kind_of, waits
 from letta_nb.server.records import RunRecord
 from letta_nb.server.schemas import StreamRequest
@@ -60,12 +61,14 @@ class Steps:
         record: RunRecord,
         transcript: Transcript,
         approvals: Approvals,
+        memory: Memory,
         tell: Callable[[Event], None],
     ) -> None:
         self._agent, self._thread, self._program, self._request = turn.agent, turn.thread, turn.program, turn.request
         self._record = record
         self._transcript = transcript
         self._approvals = approvals
+        self._memory = memory
         self._tell = tell
         request = turn.request
         self._message_tool = MessageTool(
@@ -98,7 +101,7 @@ class Steps:
         first_step = wire.new_id("step")
         opening = self._open(first_step)
         system = self._request.override_system if self._request.override_system is not None else self._agent["system"]
-        async with self._program.start(self._agent, system, opening, self._tools) as run:
+        async with self._program.start(self._agent, system, opening, self._tools, self._memory) as run:
             self._driven = run
             if self._cancelled:
                 run.cancel()

@@ -30,6 +30,7 @@ from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolDefinition, ToolDenied
 from pydantic_ai.toolsets import FunctionToolset
 
+from letta_nb.server.memory import MEMORY_TOOLS
 from letta_nb.server.stdio import Captured, captured
 from letta_nb.server.store import Row
 
@@ -77,7 +78,9 @@ class ToolRuns(AbstractCapability[Any]):
         """For a run of this agent, with tools that the client offers."""
         if agent["tools"] is None:
             return cls()
-        return cls(frozenset([*agent["tools"], *client_tools, *([MESSAGE_TOOL] if agent["message_tool"] else [])]))
+        own = [MESSAGE_TOOL] if agent["message_tool"] else []
+        own += MEMORY_TOOLS if agent.get("memory_tools") else ()
+        return cls(frozenset([*agent["tools"], *client_tools, *own]))
 
     async def prepare_tools(self, ctx: RunContext[Any], tool_defs: list[ToolDefinition]) -> list[ToolDefinition]:
         """Hide the tools that the agent was not given, and show the client's in place of those it shadows."""

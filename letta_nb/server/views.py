@@ -101,7 +101,7 @@ def step_view(row: Row) -> Row:
         "model": row["model"],
         "model_handle": f"{row['provider']}/{row['model']}",
         "model_endpoint": row["endpoint"],
-        "context_window_limit": None,
+        "context_window_limit": row.get("context_window"),
         **used,
         "completion_tokens_details": None if reasoning is None else {"reasoning_tokens": reasoning},
         "prompt_tokens_details": _prompt_details(cached, written),

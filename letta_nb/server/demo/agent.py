@@ -11,6 +11,7 @@ from pydantic_ai.models import Model
 
 from letta_nb.server.demo.model import ScriptedModel
 from letta_nb.server.demo.tools import demo_tools
+from letta_nb.server.schemas import BlockCreate
 
 _SCRIPTED = (
     "You are the demo agent of letta_nb. Your replies are scripted: there is no language model here, only rules that "
@@ -20,6 +21,15 @@ _REAL = (
     "You are the demo agent of letta_nb. Answer questions about typical weather and cycling, and rent bikes, with your "
     "tools and never from memory: the numbers must come from them. They are climate normals, not forecasts; say so. "
     "Answer in short markdown."
+)
+
+DEMO_BLOCKS = (
+    BlockCreate(label="human", value="Asks about weather and bikes.", description="What the agent knows of the user."),
+    BlockCreate(
+        label="persona",
+        value="Brief, and honest about where numbers come from.",
+        description="How the agent sees itself.",
+    ),
 )
 
 

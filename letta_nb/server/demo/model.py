@@ -26,7 +26,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
 from letta_nb.server.demo.move import Move
-from letta_nb.server.demo.script import next_move
+from letta_nb.server.demo.script import REMEMBER, next_move
 from letta_nb.server.tools import MESSAGE_TOOL
 
 _WORD = re.compile(r"\s*\S{1,12}|\s+")
@@ -42,6 +42,11 @@ class ScriptedModel(FunctionModel):
         self._pause = 1 / pace if pace else 0.0
         super().__init__(self._whole, stream_function=self._streamed, model_name="scripted")
         self._system = "letta_nb"
+
+    @property
+    def context_window(self) -> int:
+        """Nothing is ever too long for it; a figure as models have one."""
+        return 32_000
 
     @asynccontextmanager
     async def request_stream(
@@ -76,8 +81,10 @@ class ScriptedModel(FunctionModel):
 
 def _move(messages: list[ModelMessage], info: AgentInfo) -> Move:
     """The script's reply; an agent that has the message tool speaks with it."""
-    move = next_move(messages, [tool for tool in info.function_tools if tool.kind == "external"])
-    if move.words and any(tool.name == MESSAGE_TOOL for tool in info.function_tools):
+    names = [tool.name for tool in info.function_tools]
+    external = [tool for tool in info.function_tools if tool.kind == "external"]
+    move = next_move(messages, external, remembers=REMEMBER in names)
+    if move.words and MESSAGE_TOOL in names:
         return Move(move.thought, [(MESSAGE_TOOL, {"message": move.words})])
     return move
 

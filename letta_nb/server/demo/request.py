@@ -9,7 +9,7 @@ from typing import Literal
 
 from letta_nb.server.demo.climate import MONTHS, cities, plain
 
-Kind = Literal["weather", "arithmetic", "cities", "rent", "identity", "help"]
+Kind = Literal["weather", "arithmetic", "cities", "rent", "identity", "remember", "help"]
 
 
 def _words(*alternatives: str) -> re.Pattern[str]:
@@ -30,6 +30,7 @@ _IDENTITY = _words(
     "llm",
     "language model",
 )
+_REMEMBER = re.compile(r"\s*(?:please\s+)?remember(?:\s+that\b|\s*:)\s*(\S.*)", re.IGNORECASE | re.DOTALL)
 _LIST = re.compile(r"\b(?:which|what|list|show)\b.*\b(?:cities|towns)\b", re.IGNORECASE)
 _FOLLOW_UP = re.compile(r"^\s*(?:and|what about|how about|but|then)\b", re.IGNORECASE)
 _NAME = r"[A-ZÀ-Þ][\w'’.-]*"
@@ -54,10 +55,22 @@ class Wish:
     expression: str = ""
     country: str | None = None
     hours: float = 1
+    fact: str = ""
 
 
 def read_wish(prompt: str, earlier: Sequence[str] = ()) -> Wish:
     """What `prompt` asks for; a follow-up ("and in Bergen?") takes what it leaves out from the `earlier` prompts."""
+    before: Wish | None = None
+    for said in earlier:
+        wish = _read(said, before)
+        before = wish if wish.kind == "weather" else before
+    return _read(prompt, before)
+
+
+def _read(prompt: str, before: Wish | None) -> Wish:
+    """What a prompt asks for, `before` being the last question about weather."""
+    if told := _REMEMBER.match(prompt):
+        return Wish("remember", fact=" ".join(told.group(1).split()))
     if expression := _expression(prompt):
         return Wish("arithmetic", expression=expression)
     places = _places(prompt)
@@ -72,18 +85,9 @@ def read_wish(prompt: str, earlier: Sequence[str] = ()) -> Wish:
         return Wish("identity")
     if places and (bike or _WEATHER.search(prompt) or _COMPARE.search(prompt)):
         return Wish("weather", places, month, bike)
-    before = _last_weather(earlier)
     if before and (places or month or bike) and (places or _FOLLOW_UP.search(prompt) or bike):
         return Wish("weather", places or before.places, month or before.month, bike or before.bike)
     return Wish("weather", places, month, bike) if places else Wish("help")
-
-
-def _last_weather(earlier: Sequence[str]) -> Wish | None:
-    for index in range(len(earlier) - 1, -1, -1):
-        wish = read_wish(earlier[index], earlier[:index])
-        if wish.kind == "weather":
-            return wish
-    return None
 
 
 def _places(prompt: str) -> tuple[str, ...]:

@@ -13,6 +13,9 @@ from letta_nb.server.demo.client_tools import client_move
 from letta_nb.server.demo.move import Move, denial_words
 from letta_nb.server.demo.request import Wish, read_wish
 
+REMEMBER = "memory_insert"
+_HUMAN = "human"
+
 _ABOUT = (
     "I am a **scripted stand-in**, not a language model: a few rules read your words, and the tools I call are real "
     "Python functions on a small table of climate normals. For a real model, start the server with "
@@ -27,7 +30,8 @@ _HELP = (
     "- *And in Bergen?* (after a question like these)\n"
     "- *Which cities do you know in Norway?*\n"
     "- *What is 12.5 * (3 + 4)?*\n"
-    "- *Rent a bike in Oslo for 3 hours.* (I need your approval for that)"
+    "- *Rent a bike in Oslo for 3 hours.* (I need your approval for that)\n"
+    "- *Remember that I like quiet roads.*"
 )
 
 
@@ -52,8 +56,13 @@ class _Turn:
         return [str(part.content).split(": ", 2)[-1] for part in failed]
 
 
-def next_move(messages: Sequence[ModelMessage], client_tools: Sequence[ToolDefinition] = ()) -> Move:
-    """The script's next reply in a conversation; the client's tools are called when the prompt names them."""
+def next_move(
+    messages: Sequence[ModelMessage], client_tools: Sequence[ToolDefinition] = (), *, remembers: bool = False
+) -> Move:
+    """The script's next reply in a conversation; the client's tools are called when the prompt names them.
+
+    `remembers`: whether the agent has memory blocks to write to.
+    """
     turn = _read(messages)
     if move := client_move(turn.prompt, turn.returns, client_tools):
         return move
@@ -66,6 +75,8 @@ def next_move(messages: Sequence[ModelMessage], client_tools: Sequence[ToolDefin
             return _arithmetic(turn)
         case "cities":
             return _cities(turn)
+        case "remember":
+            return _remember(turn, remembers=remembers)
         case "identity":
             return Move("They want to know what I am. The honest answer is short.", words=_ABOUT)
         case "help":
@@ -193,6 +204,17 @@ def _cities(turn: _Turn) -> Move:
     where = f" in {country}" if country else ""
     listed = "\n".join(f"- {name}" for name in names)
     return Move("The list is here.", words=f"I have climate data for these {len(names)}{where}:\n\n{listed}")
+
+
+def _remember(turn: _Turn, *, remembers: bool) -> Move:
+    fact = turn.wish.fact[0].upper() + turn.wish.fact[1:]
+    if not remembers:
+        return Move("I have nowhere to write that.", words="This agent has no memory blocks, so I cannot remember it.")
+    if not turn.of(REMEMBER):
+        return Move("That is worth keeping. It is about the user.", [(REMEMBER, {"label": _HUMAN, "new_string": fact})])
+    if problems := turn.failures(REMEMBER):
+        return Move("It was not written. I say why.", words=f"Sorry, I could not remember that: {problems[-1]}")
+    return Move("It is written down.", words=f"I will remember it: my block `{_HUMAN}` has a new line.\n\n> {fact}")
 
 
 def _list(names: Sequence[str]) -> str:

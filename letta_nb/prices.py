@@ -1,0 +1,119 @@
+"""What tokens cost, by the list prices that `genai-prices` ships: no network, and None where no price is known.
+
+Prices are those of the day on which a run was sent, in US dollars. Input tokens include those read from and written to
+a cache, with all providers. Importing the prices takes half a second, so nothing does before a price is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from letta_nb.entries import Step, Usage
+
+if TYPE_CHECKING:
+    from genai_prices.types import PriceCalculation
+
+    from letta_nb.run import Run
+
+# models on one's own machine cost nothing that a list could know, whatever they are called
+_SELF_HOSTED = ("ollama", "lmstudio", "vllm", "sglang", "llama")
+_LONGEST_NAME = 200
+
+
+class Cost(NamedTuple):
+    """What a run's tokens cost: `usd` by the provider's list price of `price_date` (ISO 8601)."""
+
+    usd: float
+    price_date: str | None
+
+
+class _Seller(NamedTuple):
+    """Which model, and who is paid for it: the provider's name, else the address that the server asks."""
+
+    model: str | None
+    provider: str | None = None
+    endpoint: str | None = None
+
+
+def load() -> None:
+    """Import the prices, so that the first one asked for does not wait."""
+    from genai_prices import Usage, calc_price
+
+    with suppress(LookupError):
+        calc_price(Usage(input_tokens=1), "gpt-4o-mini", provider_id="openai")
+
+
+def cost(run: Run) -> Cost | None:
+    """What a run cost: the sum of its steps where the server tells their tokens, else by its usage."""
+    prices = [of_step(run, step) for step in run.steps]
+    # prices may depend on the size of each request, so that the steps are better than their sum
+    if not run.steps or any(_reported(step.server) is None for step in run.steps):
+        prices = [of_usage(run, run.usage)]
+    known = [price for price in prices if price is not None]
+    return Cost(sum(known), price_date(run)) if known and len(known) == len(prices) else None
+
+
+def price_date(run: Run) -> str:
+    """The day whose prices count."""
+    return run.started.date().isoformat()
+
+
+def of_step(run: Run, step: Step) -> float | None:
+    """What a step cost in USD, where the server tells its tokens."""
+    row = step.server
+    seller = _Seller(row.get("model") or run.model, row.get("provider_name") or run.provider, row.get("model_endpoint"))
+    return _usd(run, seller, _reported(row))
+
+
+def of_usage(run: Run, usage: Usage | None) -> float | None:
+    """What a report's tokens cost in USD."""
+    if usage is None or run.model is None:
+        return None
+    counts = (usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens, usage.cache_creation_input_tokens)
+    return _usd(run, _Seller(run.model, run.provider), _tokens(*counts))
+
+
+def provider_of(llm_config: Mapping[str, Any] | None, model: str | None) -> str | None:
+    """Who is paid for an agent's model: the first half of its handle, as in `openai/gpt-4o-mini`."""
+    handle = (llm_config or {}).get("handle") or model
+    name = handle.partition("/")[0] if isinstance(handle, str) and "/" in handle else None
+    return name or (llm_config or {}).get("provider_name")
+
+
+def _reported(row: Mapping[str, Any]) -> dict[str, int] | None:
+    """A step row's tokens."""
+    return _tokens(*map(row.get, ("prompt_tokens", "completion_tokens", "cached_input_tokens", "cache_write_tokens")))
+
+
+def _tokens(read: Any, said: Any, cached: Any, written: Any) -> dict[str, int] | None:
+    """Counts by their names in the price list; None unless both sides were reported."""
+    counts = {"input_tokens": read, "output_tokens": said, "cache_read_tokens": cached, "cache_write_tokens": written}
+    known = {name: count for name, count in counts.items() if isinstance(count, int) and count >= 0}
+    return known if "input_tokens" in known and "output_tokens" in known else None
+
+
+def _usd(run: Run, seller: _Seller, tokens: dict[str, int] | None) -> float | None:
+    model, provider, endpoint = seller
+    if tokens is None or not isinstance(model, str) or len(model) > _LONGEST_NAME:
+        return None
+    if isinstance(provider, str) and provider.lower().startswith(_SELF_HOSTED):
+        return None
+    from genai_prices import Usage, calc_price
+
+    counted, at = Usage(**tokens), run.started
+    with suppress(LookupError, ValueError):  # no price; counts that contradict each other
+        if isinstance(provider, str):
+            return _amount(calc_price(counted, model, provider_id=provider, genai_request_timestamp=at))
+    with suppress(LookupError, ValueError):
+        if isinstance(endpoint, str):  # a provider that somebody has named in their own way
+            return _amount(calc_price(counted, model, provider_api_url=endpoint, genai_request_timestamp=at))
+        if provider is None:  # nobody says who sells it: the name of the model has to
+            return _amount(calc_price(counted, model, genai_request_timestamp=at))
+    return None
+
+
+def _amount(priced: PriceCalculation) -> float | None:
+    """In USD; what costs nothing has no price in the list."""
+    return float(priced.total_price) or None

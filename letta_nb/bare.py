@@ -7,16 +7,20 @@ so that nothing of it becomes a tag or an attribute.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from html import escape
 
 from letta_nb import figures, phases, text, words
 from letta_nb.entries import Entry, ToolCallEntry
 from letta_nb.run import Run
 
+# a step and what it holds
+Group = tuple[int | None, list[Entry]]
+
 _SUMMARY = 80
 _TEXT_MAX = 20_000
-_BARE_MAX = 1_000_000
+_BARE_MAX = 250_000
 _CELLS = 44
 _GAP = 'style="margin:8px 0 0"'
 _TIGHT = 'style="margin:0"'
@@ -30,16 +34,27 @@ def html(run: Run) -> str:
     if lanes:
         parts.append(f'<pre style="line-height:1.5;margin:8px 0 12px">{_text(lanes)}</pre>')
     times = {lane.step: figures.time(lane.end - lane.start) for lane in fall.lanes if lane.first}
-    groups, answer, total = words.groups(run), words.last_answer(run), 0
-    for number, (step, entries) in enumerate(groups):
-        part = "".join(_group(run, step, entries, times.get(-1 if step is None else step, ""), answer))
-        total += len(part)
-        if total > _BARE_MAX:
-            rest = figures.plural(len(groups) - number, "step")
-            parts.append(f"<p {_GAP}><em>… {rest} more, in run.entries</em></p>")
-            break
-        parts.append(part)
-    return "".join(parts)
+    answer = words.last_answer(run)
+
+    def part(group: Group) -> str:
+        step, entries = group
+        return "".join(_group(run, step, entries, times.get(-1 if step is None else step, ""), answer))
+
+    return "".join([*parts, *_fitting(words.groups(run), part)])
+
+
+def _fitting(groups: list[Group], part: Callable[[Group], str]) -> list[str]:
+    """The parts of the first steps and of the last ones, where all of them would be too much; half of it each."""
+    first, last, room = list[str](), list[str](), _BARE_MAX
+    left = deque(groups)
+    while left and room > 0:
+        first_half = room > _BARE_MAX // 2
+        made = part(left.popleft() if first_half else left.pop())
+        room -= len(made)
+        (first if first_half else last).append(made)
+    if left:
+        first.append(f"<p {_GAP}><em>… {figures.plural(len(left), 'step')} more, in run.entries</em></p>")
+    return [*first, *reversed(last)]
 
 
 def _head(run: Run, fall: phases.Waterfall) -> str:

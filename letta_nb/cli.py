@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from letta_nb._version import __version__
+from letta_nb.cleaning import clean
 from letta_nb.errors import ConfigurationError, InputError, LettaNbError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the reader (`| head`) has enough; what Python would flush at its end must not fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (LettaNbError, OSError) as error:
-        print(f"letta-nb: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"letta-nb: {clean(' '.join(str(error).split()))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

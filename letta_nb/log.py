@@ -22,13 +22,17 @@ class Received(NamedTuple):
 
 
 class EventLog(Sequence[Received]):
-    """A sequence of `Received`. `timed` is false for a recording without arrival times."""
+    """A sequence of `Received`. `timed` is false for a recording without arrival times.
+
+    One thread may append while others read: each reads what was whole when it began.
+    """
 
     def __init__(self) -> None:
         self._at = array("q")
         self._sealed: list[bytes] = []
         self._lengths: list[array[int]] = []  # characters of each text, a block each
-        self._open: list[str] = []
+        # the texts that are not sealed yet, and which block they will be: swapped in one assignment
+        self._open: tuple[int, list[str]] = (0, [])
         self._events: dict[int, str] = {}  # only the few that are named
         self._torn: set[int] = set()
         self._cache: tuple[int, list[str]] = (-1, [])
@@ -36,15 +40,16 @@ class EventLog(Sequence[Received]):
     def append(self, received: Received) -> None:
         """Keep one message."""
         index = len(self._at)
-        # the text first: another thread may read up to the last time
-        self._open.append(received.data)
-        self._at.append(received.at)
+        block, texts = self._open
+        texts.append(received.data)
         if received.event:
             self._events[index] = received.event
         if received.torn:
             self._torn.add(index)
-        if len(self._open) == _BLOCK:
-            self._seal()
+        # last: other threads read up to the last time
+        self._at.append(received.at)
+        if len(texts) == _BLOCK:
+            self._seal(block, texts)
 
     @property
     def at(self) -> array[int]:
@@ -69,23 +74,28 @@ class EventLog(Sequence[Received]):
         return self._received(index, self._block(index // _BLOCK)[index % _BLOCK])
 
     def __iter__(self) -> Iterator[Received]:
-        for block in range(len(self._sealed) + 1):
-            for offset, text in enumerate(self._block(block)):
-                yield self._received(block * _BLOCK + offset, text)
+        return self.since(0)
+
+    def since(self, start: int) -> Iterator[Received]:
+        """All from index `start` on that are here now."""
+        count = len(self)
+        for block in range(start // _BLOCK, -(-count // _BLOCK)):
+            texts, first = self._block(block), block * _BLOCK
+            for index in range(max(first, start), min(first + _BLOCK, count)):
+                yield self._received(index, texts[index - first])
 
     def _received(self, index: int, text: str) -> Received:
         return Received(self._at[index], self._events.get(index, ""), text, index in self._torn)
 
-    def _seal(self) -> None:
-        self._lengths.append(array("L", map(len, self._open)))
-        self._sealed.append(zlib.compress("".join(self._open).encode("utf-8", "surrogatepass"), _LEVEL))
-        self._open = list[str]()
+    def _seal(self, block: int, texts: list[str]) -> None:
+        self._lengths.append(array("L", map(len, texts)))
+        self._sealed.append(zlib.compress("".join(texts).encode("utf-8", "surrogatepass"), _LEVEL))
+        self._open = (block + 1, [])
 
     def _block(self, block: int) -> list[str]:
-        # looked at in this order, another thread may seal in between
-        last = self._open
-        if block >= len(self._sealed):
-            return last
+        opened, texts = self._open
+        if block == opened:
+            return texts
         number, texts = self._cache
         if number != block:
             joined = zlib.decompress(self._sealed[block]).decode("utf-8", "surrogatepass")

@@ -62,6 +62,12 @@ def display_bundle(bundle: dict[str, Any], *, updatable: bool = False) -> Any:
     return show_raw(bundle, raw=True, display_id=True) if updatable else show_raw(bundle, raw=True)
 
 
+def html(source: str) -> Any:
+    """HTML as something to display."""
+    ipython: Any = importlib.import_module("IPython.display")  # untyped
+    return ipython.HTML(source)
+
+
 def mark_shown(run: Run) -> None:
     """The current cell shows this run already: do not show it again as the cell's value."""
     run.shown_in = _cell()

@@ -33,6 +33,9 @@ from letta_nb.log import Received
 from letta_nb.run import Run
 
 VERSION = 1
+# what one message to a page holds of a long run
+_PART_LINES = 2_000
+_PART_CHARS = 256_000
 
 
 def save(run: Run, path: str | Path) -> Path:
@@ -46,17 +49,63 @@ def save(run: Run, path: str | Path) -> Path:
     partial = path.with_name(path.name + ".part")
     try:
         with partial.open("w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
-            file.writelines(line + "\n" for line in _lines(run))
+            file.writelines(line + "\n" for line in lines(run))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     return path
 
 
-def _lines(run: Run) -> Iterator[str]:
-    yield _json({"letta_nb": VERSION, "run": _header(run)})
-    for item in run.history():
+def text_of(run: Run) -> str:
+    """The run file as text that UTF-8 can hold."""
+    return b"".join(encoded(run)).decode("utf-8")
+
+
+def encoded(run: Run) -> Iterator[bytes]:
+    """The lines of the run file, with their ends, in UTF-8."""
+    return (_utf8(line + "\n") for line in lines(run))
+
+
+def lines(run: Run) -> Iterator[str]:
+    """The lines of the run file. A run that goes on meanwhile ends in them where it ended, or has no end yet."""
+    have = 0
+    while True:
+        for line in arrived(run, have):
+            yield line
+            have += 1
+        closing = list(_closing(run))
+        # what it came to must not stand behind less than all that led to it
+        if run.log is None or have == len(run.log) + len(run.legs):
+            yield from closing
+            return
+
+
+def arrived(run: Run, have: int = 0) -> Iterator[str]:
+    """The lines that stay while more come, without the first `have`: the header, events and further legs."""
+    if have <= 0:
+        yield _json({"letta_nb": VERSION, "run": _header(run)})
+    for item in run.history(max(have - 1, 0)):
         yield _event_line(item) if isinstance(item, Received) else _json({"leg": _leg(item)})
+
+
+def part(run: Run, have: int) -> tuple[list[str], bool]:
+    """As many lines of `arrived` as one message should hold, and whether there are more."""
+    taken: list[str] = []
+    size = 0
+    for line in arrived(run, have):
+        size += len(line)
+        if taken and (size > _PART_CHARS or len(taken) == _PART_LINES):
+            return taken, True
+        taken.append(_utf8(line).decode("utf-8"))
+    return taken, False
+
+
+def _utf8(line: str) -> bytes:
+    """Half a surrogate pair, which UTF-8 cannot hold, escaped: in JSON it stands in a string."""
+    return line.encode("utf-8", "backslashreplace")
+
+
+def _closing(run: Run) -> Iterator[str]:
     if decided := _decided(run):
         yield _json({"decided": decided})
     if run.status != "running":
@@ -120,6 +169,7 @@ def _header(run: Run) -> dict[str, Any]:
         "agent_id": run.agent_id,
         "agent_name": run.agent_name,
         "model": run.model,
+        "provider": run.provider,
         "server": run.server,
         "conversation_id": run.conversation_id,
         "request": run.request,

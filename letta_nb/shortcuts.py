@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pandas as pd
@@ -81,7 +82,7 @@ class Shortcuts:
         """The run as HTML that needs no kernel, no server and no network; written to `path` if one is given."""
         from letta_nb import static_html
 
-        return static_html.to_html(self._run, path)
+        return static_html.to_html(self._run.still(), path)
 
     def _ipython_display_(self) -> None:
         from letta_nb import notebook
@@ -89,6 +90,20 @@ class Shortcuts:
         # as the value of the cell that streamed it, the run stands there already
         if not notebook.already_shown(self._run):
             notebook.show(self._run)
+
+    def _display_(self) -> Any:
+        """What marimo shows: it runs no script in HTML, but any widget."""
+        from letta_nb import notebook, widget
+
+        if self._run.status in ("running", "requires_approval"):  # nobody would hear its buttons
+            return notebook.html(self.mimebundle()["text/html"])
+        return widget.LiveView.of(self._run)
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        """What `rich.print(run)` prints: the transcript."""
+        from letta_nb import text
+
+        return text.styled(self._run.still(), width=min(options.max_width, 80))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return self.mimebundle()

@@ -7,11 +7,14 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from letta_nb import figures, phases, words
 from letta_nb.entries import Entry, ToolCallEntry
 from letta_nb.run import Run
+
+if TYPE_CHECKING:
+    from rich.text import Text as RichText
 
 # as in the page: line for waiting and the model, bar for work, a broken line for what is not known
 _MARKS: dict[phases.PhaseKind, str] = {
@@ -33,7 +36,7 @@ _COLUMNS = 68
 
 
 class Line(NamedTuple):
-    """One line of a transcript and how a terminal shows it: "", "dim", "bold" or "bold red"."""
+    """One line of a transcript and how a terminal shows it: "", "dim", "bold", "red" or "bold red"."""
 
     text: str
     style: str = ""
@@ -54,11 +57,18 @@ def show(run: Run, *, width: int = 80, lines: int | None = LINES) -> None:
         print(transcript(run, width=width, lines=lines))
         return
     from rich.console import Console
-    from rich.text import Text
 
     console = Console(soft_wrap=True)
-    for line in _transcript(run, width, False, lines):
-        console.print(Text(line.text, style=line.style))
+    for line in styled(run, width=width, lines=lines):
+        console.print(line)
+
+
+def styled(run: Run, *, width: int = 80, lines: int | None = LINES) -> Iterator[RichText]:
+    """The transcript's lines as `rich` shows them. Needs `rich`."""
+    from rich.text import Text
+
+    # never as markup: what the agent wrote in brackets is text
+    return (Text(line.text, style=line.style) for line in _transcript(run, width, False, lines))
 
 
 def waterfall(run: Run, *, cells: int | None = None, width: int = 80) -> str:
@@ -73,17 +83,20 @@ def waterfall(run: Run, *, cells: int | None = None, width: int = 80) -> str:
 def _lanes(fall: phases.Waterfall, cells: int | None, width: int) -> list[str]:
     if not fall.end:
         return []
-    labels = [fit(words.clean(lane.label), 20) for lane in fall.lanes]
+    lanes, half = fall.lanes, _LANES // 2
+    more = len(lanes) - 2 * half
+    if more > 1:
+        lanes = [*lanes[:half], *lanes[-half:]]
+    labels = [fit(words.clean(lane.label), 20) for lane in lanes]
     room = max(13, 2 + max(map(_width, labels), default=0))
     cells = cells or max(width - 4 - room - _TIME, 8)
     lines = [
         f"{lane.step + 1 if lane.first else '':<4}{_pad(label, room)}{_cells(lane, fall.end, cells):<{cells}}"
         f"{figures.time(lane.end - lane.start) if lane.first else '':>{_TIME}}".rstrip()
-        for lane, label in zip(fall.lanes, labels, strict=True)
+        for lane, label in zip(lanes, labels, strict=True)
     ]
-    if len(lines) > _LANES + 1:
-        half = _LANES // 2
-        lines[half:-half] = [f"    … {figures.plural(len(lines) - 2 * half, 'lane')} more"]
+    if more > 1:
+        lines.insert(half, f"    … {figures.plural(more, 'lane')} more")
     return lines
 
 
@@ -107,7 +120,7 @@ def _transcript(run: Run, width: int, plain: bool, lines: int | None) -> Iterato
     lanes = _lanes(fall, None, width)
     if lanes:
         yield Line("")
-        yield from (Line(lane) for lane in lanes)
+        yield from (Line(lane, "red" if _MARKS["failed"] in lane else "") for lane in lanes)
         yield Line("")
         note = f", {words.STEP_WHOLE[0].lower()}{words.STEP_WHOLE[1:]}" if run.delivery == "step" else ""
         yield from (Line(line) for line in _hang("    ", words.totals(fall, least=0.02) + note, width, 4))

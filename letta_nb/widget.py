@@ -6,15 +6,16 @@ import contextvars
 import functools
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 import anywidget
 import traitlets
 
-from letta_nb import notebook, page, static_html, subshell, text
+from letta_nb import feed, notebook, page, record, static_html, subshell, text
 from letta_nb.entries import Change
 from letta_nb.feed import ChangeLog
 from letta_nb.run import Run
@@ -22,6 +23,7 @@ from letta_nb.run import Run
 # Jupyter Server drops messages for good beyond 3,000 in 3 s: a batch every 33 ms stays far below, one a token does not.
 BATCH_S = 0.033
 
+What = Literal["raw", "file", "html", "more"]
 
 # A page that was away when a run ended missed its frozen output, and what it saved in mid-run is a widget: its model
 # must still be there to answer. Each costs its bundle in what a reloading page is sent, so only the latest are kept.
@@ -36,8 +38,8 @@ def _keep(widget: RunWidget) -> None:
 
 
 @functools.cache
-def _esm() -> str:
-    return files("letta_nb").joinpath("static/widget.js").read_text(encoding="utf-8")
+def _code(name: str) -> str:
+    return files("letta_nb").joinpath("static", name).read_text(encoding="utf-8")
 
 
 class RunWidget(anywidget.AnyWidget):
@@ -51,7 +53,7 @@ class RunWidget(anywidget.AnyWidget):
 
     def __init__(self, uid: str, make_snapshot: Callable[[], Any]) -> None:
         # a class attribute would be read at import; an instance attribute keeps anywidget's file watching off
-        self._esm = _esm()
+        self._esm = _code("widget.js")
         self.make_snapshot = make_snapshot
         super().__init__(uid=uid)
 
@@ -92,8 +94,17 @@ class LiveView:
         self._widget: Any = RunWidget(run.uid, self._snapshot)
         self._widget.on_msg(self._heard)
         subshell.route(self._widget.comm)
-        context = contextvars.copy_context()
-        self._pump = threading.Thread(target=context.run, args=(self._run_pump,), name="letta_nb page", daemon=True)
+        # threads publish to the cell that started them; Jupyter keeps that in a context variable
+        self._context = contextvars.copy_context()
+        self._pump = self._thread(self._run_pump)
+
+    @classmethod
+    def of(cls, run: Run) -> RunWidget:
+        """A run that is over, as a widget: for hosts that show widgets, and run no script that stands in HTML."""
+        view = cls(run, lambda: run.ended_at or 0, lambda: None)
+        view._sent.absorb(feed.snapshot(run)["changes"])
+        view._seq = 1
+        return view._widget
 
     def show(self) -> None:
         """Display the widget; a save in mid-run keeps readable text beside it."""
@@ -102,6 +113,9 @@ class LiveView:
         bundle["text/plain"] = text.transcript(self._run, plain=True)
         self._handle = notebook.display_bundle(bundle, updatable=True)
         self._pump.start()
+
+    def _thread(self, work: Callable[[], None]) -> threading.Thread:
+        return threading.Thread(target=self._context.copy().run, args=(work,), name="letta_nb page", daemon=True)
 
     def changed(self, run: Run, changes: Sequence[Change]) -> None:
         """Take changes in; the page hears of them within one batch."""
@@ -145,7 +159,7 @@ class LiveView:
             changes = self._pending.take()
             self._sent.absorb(changes)
             self._seq += 1
-            batch = {"seq": self._seq, "now": self._now(), "changes": changes}
+            batch = {"seq": self._seq, "changes": changes}
         self._widget.send(batch)
 
     def _snapshot(self) -> Any:
@@ -163,3 +177,27 @@ class LiveView:
             self._on_answer(content.get("answers") or [])
         elif content.get("type") == "resync":
             self._widget.send_state("snapshot")
+        elif content.get("type") == "ask":
+            what, have = content.get("what"), content.get("have")
+            # a long run takes a while to write down
+            self._thread(lambda: self._tell(what, max(have, 0) if isinstance(have, int) else 0)).start()
+
+    def _tell(self, what: What, have: int) -> None:
+        try:
+            lines, more = told(self._run, what, have)
+        except Exception as problem:  # the page waits for an answer
+            warnings.warn(f"letta_nb: what a page asked for cannot be told: {problem!r}", stacklevel=2)
+            lines, more = [], False
+        words: page.Told = {"what": what, "have": have, "lines": lines, "more": more}
+        self._widget.send(words)
+
+
+def told(run: Run, what: What, have: int) -> tuple[list[str], bool]:
+    """What a page asks for: the next lines or one text, and whether there is more."""
+    if what == "raw":
+        return record.part(run, have)
+    if what == "more":
+        return [_code("more.js")], False
+    if what == "html":
+        return [run.to_html()], False
+    return [record.text_of(run)] if what == "file" and run.log is not None else [], False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,3 +72,42 @@ def test_timed_is_what_the_first_event_says() -> None:
     assert EventLog().timed
     assert filled([Received(0, "", "a")]).timed
     assert not filled([Received(-1, "", "a")]).timed
+
+
+@pytest.mark.parametrize("start", [0, 1, 6, 7, 8, 13, 14, 15, 20, 21])
+def test_reading_on_from_where_one_was(start: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BLOCK", 7)
+    items = [Received(number, "", str(number)) for number in range(20)]
+    assert list(filled(items).since(start)) == items[start:]
+
+
+def test_another_thread_reads_only_what_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At each moment within `append` and sealing, what is read is a beginning of what was appended."""
+    monkeypatch.setattr(module, "_BLOCK", 3)
+    log, seen, items = EventLog(), set[int](), [Received(n, "error", f"text {n}", torn=True) for n in range(8)]
+
+    def look() -> None:
+        read = list(log)
+        assert read == items[: len(read)]
+        seen.add(len(read))
+
+    class Times(array):
+        def append(self, value: int, /) -> None:
+            look()
+            super().append(value)
+            look()
+
+    class Blocks(list[bytes]):
+        def append(self, block: bytes, /) -> None:
+            super().append(block)
+            look()
+
+    class Names(dict[int, str]):
+        def __setitem__(self, index: int, name: str, /) -> None:
+            look()
+            super().__setitem__(index, name)
+
+    log._at, log._sealed, log._events = Times("q"), Blocks(), Names()
+    for item in items:
+        log.append(item)
+    assert seen == set(range(9))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from recordings import BY_NAME, EXPECTED, FIXTURES, Expected
+from test_legs import two_legs
 from test_run import story, streams
 
 from letta_nb import record
@@ -354,3 +356,95 @@ def test_tool_latencies_are_the_recorded_ones(path: Path) -> None:
 
 def test_there_are_recordings_to_time() -> None:
     assert len(TIMED) >= 6
+
+
+# -- while it goes on --------------------------------------------------------------------------------------------------
+
+
+def long_run() -> Run:
+    return record.load_one(BY_NAME["0.16.8/v1_long_tok"].path)
+
+
+def answered_run() -> Run:
+    return two_legs("v1_approve_parallel_step")
+
+
+def file_of(run: Run, tmp_path: Path) -> list[str]:
+    return record.save(run, tmp_path / "whole.jsonl").read_text("utf-8").splitlines()
+
+
+def in_parts(run: Run) -> list[str]:
+    """As a page asks for them."""
+    lines: list[str] = []
+    more = True
+    while more:
+        some, more = record.part(run, len(lines))
+        assert some or not more
+        lines += some
+    return lines
+
+
+@pytest.mark.parametrize(("most_lines", "most_chars"), [(1, 10**9), (7, 10**9), (10**9, 900), (10**9, 1)])
+@pytest.mark.parametrize("make", [long_run, answered_run])
+def test_parts_are_the_whole(
+    make: Callable[[], Run], most_lines: int, most_chars: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "_PART_LINES", most_lines)
+    monkeypatch.setattr(record, "_PART_CHARS", most_chars)
+    run = make()
+    lines = in_parts(run)
+    assert len(lines) == len(run.log or ()) + len(run.legs)
+    assert file_of(run, tmp_path)[: len(lines)] == lines
+
+
+def test_lines_that_a_page_has_stay_while_the_run_goes_on(tmp_path: Path) -> None:
+    """Whatever the page has when it asks again: nothing is lost, nothing comes twice, across events and legs."""
+    whole = answered_run()
+    run = whole.blank(record=True)
+    lines: list[str] = []
+    for item in whole.history():
+        lines += record.part(run, len(lines))[0]
+        run.take(item)
+    lines += record.part(run, len(lines))[0]
+    run.close_like(whole)
+    assert record.part(run, len(lines)) == ([], False)
+    assert file_of(run, tmp_path)[: len(lines)] == lines
+
+
+def test_a_page_that_has_more_than_there_is_gets_nothing() -> None:
+    assert record.part(long_run(), 10**6) == ([], False)
+    assert record.part(long_run(), -5)[0][0].startswith('{"letta_nb":1')
+
+
+def test_a_run_that_ends_while_it_is_written_is_written_to_its_end() -> None:
+    whole = long_run()
+    run, rest = whole.blank(record=True), iter(list(whole.history()))
+    run.take(next(rest))
+    lines: list[str] = []
+    for line in record.lines(run):
+        lines.append(line)
+        if len(lines) == 2:  # all of it comes while the first event is being written
+            for item in rest:
+                run.take(item)
+            run.close_like(whole)
+    assert lines == list(record.lines(run))
+    assert json.loads(lines[-1])["end"]["status"] == "completed"
+
+
+def test_text_can_be_sent_whatever_is_in_it(tmp_path: Path) -> None:
+    run = Run({"messages": [{"role": "user", "content": "half \ud800"}]})
+    run.receive(Received(1, "", "\udfff no JSON"))
+    text = record.text_of(run)
+    assert text.encode("utf-8").decode("utf-8") == text
+    path = tmp_path / "run.jsonl"
+    path.write_text(text, encoding="utf-8")
+    again = record.load_one(path)
+    assert again.prompt == run.prompt
+    assert list(again.log or ()) == list(run.log or ())
+
+
+def test_a_saved_run_knows_whose_prices_it_has(tmp_path: Path) -> None:
+    run = Run({"messages": []}, model="gpt-4o-mini", provider="openai", record=True)
+    run.end(1)
+    loaded = record.load_one(record.save(run, tmp_path / "run.jsonl"))
+    assert (loaded.model, loaded.provider, loaded.blank().provider) == ("gpt-4o-mini", "openai", "openai")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile_corpus import ENDS, PAYLOADS, hostile_run
 from hypothesis import given
 from recordings import EXPECTED, FIXTURES, Expected
 from test_phases import RUNS, load
@@ -26,7 +27,7 @@ TAGS = set("div p strong em br pre code details summary table tr th td span".spl
 STYLES = re.compile(
     r"(margin:[-0-9px ]+|opacity:\.72|line-height:1\.5|text-align:left|vertical-align:top)(;(?=\w)|;?$)"
 )
-LOADER = 'boot("__CODE__", "__DATA__")'
+LOADER = 'boot("__CODE__", "__MORE__", "__DATA__", "__RAW__")'
 
 
 class Page(HTMLParser):
@@ -79,18 +80,20 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A stand-in for the built bundle, so that what is tested here does not hang on the page's build."""
     (tmp_path / "loader.js").write_text(LOADER + "\n")
     (tmp_path / "frozen.js").write_text("the code </script>")
+    (tmp_path / "more.js").write_text("more code")
     monkeypatch.setattr(static_html, "_STATIC", tmp_path)
     static_html._bundle.cache_clear()  # pyright: ignore[reportPrivateUsage]
     yield
     static_html._bundle.cache_clear()  # pyright: ignore[reportPrivateUsage]
 
 
-def unpacked(html: str) -> tuple[str, Any]:
-    """Code and data out of a fragment made with the stand-in."""
-    match = re.search(r'<script>boot\("([\w+/=]*)", "([\w+/=]*)"\)</script>', html)
+def unpacked(html: str) -> tuple[str, Any, str]:
+    """Code, data and run file out of a fragment made with the stand-in."""
+    match = re.search(r'<script>boot\("([\w+/=]*)", "([\w+/=]*)", "([\w+/=]*)", "([\w+/=]*)"\)</script>', html)
     assert match is not None
-    code, data = (gzip.decompress(base64.b64decode(part)).decode() for part in match.groups())
-    return code, json.loads(data)
+    code, more, data, raw = (gzip.decompress(base64.b64decode(part)).decode() for part in match.groups())
+    assert more == "more code"
+    return code, json.loads(data), raw
 
 
 # -- bare --------------------------------------------------------------------------------------------------------------
@@ -146,72 +149,69 @@ def test_paragraphs_code_and_tables_survive_without_styles() -> None:
     assert "<strong>end<br>of it</strong>" in html
 
 
-HOSTILE = (
-    '"><script>alert(1)</script>',
-    "</script><script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    "' onmouseover='alert(1)",
-    "</pre></details></div><iframe src=//evil></iframe>",
-    "<!--",
-    "&lt;b&gt;&#60;b&#62;",
-    "javascript:alert(1) [x](javascript:alert(1)) ![x](http://evil/x.png)",
-    "{{constructor}} ${x} \x00 \ud800 \x1b[31m __CODE__ __DATA__",
-    "```\n</pre><script>\n```\n| <script> |",
-)
+every_end = pytest.mark.parametrize("end", ENDS)
 
 
-def hostile_run(payload: str) -> Run:
-    """The payload in every field that a server, a model, a tool or a person can write."""
-    run = Run(
-        {"messages": [{"role": "user", "content": payload}, {"role": "system", "content": payload}]},
-        agent_id=payload,
-        agent_name=payload,
-        model=payload,
-        server=payload,
-    )
-    ids = {"id": payload, "otid": payload, "step_id": payload, "run_id": payload, "name": payload}
-    call = {"name": payload, "arguments": payload, "tool_call_id": payload}
-    events: list[dict[str, Any]] = [
-        {**ids, "message_type": "reasoning_message", "reasoning": payload},
-        {**ids, "message_type": "hidden_reasoning_message", "state": payload},
-        {**ids, "message_type": "tool_call_message", "tool_call": call, "tool_calls": call},
-        {
-            **ids,
-            "message_type": "tool_return_message",
-            "tool_return": payload,
-            "status": "error",
-            "tool_call_id": payload,
-            "stdout": [payload],
-            "stderr": [payload, "Traceback (most recent call last)", payload],
-        },
-        {**ids, "message_type": "approval_request_message", "tool_call": {**call, "tool_call_id": "2" + payload}},
-        {**ids, "otid": "2", "message_type": "assistant_message", "content": payload},
-        {**ids, "message_type": "summary_message", "summary": payload, "compaction_stats": {"trigger": payload}},
-        {**ids, "message_type": payload},
-        {"message_type": "stop_reason", "stop_reason": payload},
-        {"message_type": "error_message", "error_type": payload, "message": payload, "detail": payload},
-    ]
-    for number, event in enumerate(events):
-        data = json.dumps(event).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-        run.receive(Received(number * 1_000_000, "", data.replace("\\ud800", "?")))
-    run.end(20_000_000)
-    return run
-
-
-@pytest.mark.parametrize("payload", HOSTILE)
+@every_end
 @pytest.mark.usefixtures("bundle")
-def test_nothing_of_the_data_becomes_markup(payload: str) -> None:
-    run = hostile_run(payload)
-    page = Page(bare.html(run))
-    assert_harmless(page)
-    html = static_html.fragment(run)
-    assert html.count("<script>") == html.count("</script>") == 1
-    assert Page(html).tags[-1][0] == "script"
-    html.encode()
-    whole = Page(
-        re.sub(r"<!doctype html>|<(meta|/?html|/?head|/?body|/?title|/?style)[^>]*>", "", static_html.to_html(run))
-    )
-    assert [tag for tag, _ in whole.tags].count("script") == 1
+def test_nothing_of_the_data_becomes_markup(end: str) -> None:
+    for payload in PAYLOADS:
+        run = hostile_run(payload, end)
+        page = Page(bare.html(run))
+        assert_harmless(page)
+        # as what it is: harmless is not left out
+        assert squeezed(words.clean(payload)) in page.text
+        html = static_html.fragment(run)
+        assert html.count("<script>") == html.lower().count("<script") == html.lower().count("</script") == 1
+        assert Page(html).tags[-1] == ("script", {})
+        _, data, raw = unpacked(html)
+        assert data == json.loads(json.dumps(feed.snapshot(run)))
+        assert raw == record.text_of(run)
+        html.encode()
+
+
+@pytest.mark.usefixtures("bundle")
+def test_a_page_of_its_own_holds_no_other_tags_either() -> None:
+    expected = [tag for tag, _ in Page(shell(static_html.to_html(Run()))).tags]
+    for payload in PAYLOADS:
+        whole = static_html.to_html(hostile_run(payload))
+        page = Page(shell(whole))
+        assert [tag for tag, _ in page.tags if tag not in TAGS] == [tag for tag in expected if tag not in TAGS]
+        assert whole.count("<title>") == whole.lower().count("</title") == 1
+
+
+def shell(html: str) -> str:
+    """Without the tags that stay open by the rules of HTML."""
+    return re.sub(r"<!doctype html>|<meta[^>]*>", "", html)
+
+
+def test_the_corpus_reaches_every_field() -> None:
+    asked: set[str] = set()
+
+    def mark(field: str) -> str:
+        asked.add(field)
+        return f"«{field}»"
+
+    for end in ENDS:
+        run = hostile_run(mark, end)
+        assert run.status == end
+        assert {"tool_call", "reasoning", "hidden_reasoning", "summary", "compaction", "unknown"} <= {
+            entry.kind for entry in run.entries
+        }
+        kept = record.text_of(run)
+        told = repr(feed.snapshot(run))
+        for field in (
+            "prompt",
+            "call 1 name",
+            "content",
+            "summary",
+            "run agent_name",
+            "run model",
+            "run server",
+        ):
+            assert f"«{field}»" in told
+        assert all(f"«{field}»" in kept for field in asked)
+        asked.clear()
 
 
 @given(streams)
@@ -232,14 +232,20 @@ def test_long_texts_are_cut_and_say_so() -> None:
     assert len(html) < 25_000
 
 
-def test_a_run_of_very_many_steps_is_cut_and_says_so() -> None:
+@pytest.mark.parametrize(("steps", "size"), [(300, 9_000), (20_000, 10), (20, 30_000)])
+def test_a_run_of_very_many_steps_keeps_its_first_and_last_and_says_so(steps: int, size: int) -> None:
     run = Run()
-    for number in range(300):
-        event = {"message_type": "reasoning_message", "id": f"message-{number}", "reasoning": "x" * 9_000}
+    for number in range(steps):
+        event = {"message_type": "reasoning_message", "id": f"message-{number}", "reasoning": f"{number} " + "x" * size}
         run.receive(Received(-1, "", json.dumps(event)))
     html = bare.html(run)
-    assert re.search(r"… \d+ steps more, in run\.entries<", html)
-    assert len(html) < 1_100_000
+    assert len(html) < 300_000
+    (cut,) = re.findall(r"… ([\d,]+) steps? more, in run\.entries<", html)
+    shown = [int(number) for number in re.findall(r"Step (\d+)</strong>", html)]
+    assert len(shown) + int(cut.replace(",", "")) == steps
+    assert (shown[0], shown[-1]) == (1, steps)
+    assert shown == sorted(shown)
+    assert_harmless(Page(html))
 
 
 # -- fragment and page -------------------------------------------------------------------------------------------------
@@ -251,9 +257,24 @@ def test_the_fragment_holds_the_run() -> None:
     html = static_html.fragment(run)
     assert html.startswith('<div class="lnb-out"><div class="lnb-bare"><p')
     assert html.endswith("</script></div>")
-    code, data = unpacked(html)
+    code, data, raw = unpacked(html)
     assert code == "the code </script>"
     assert data == json.loads(json.dumps(feed.snapshot(run)))
+    assert raw == record.text_of(run)
+
+
+@pytest.mark.usefixtures("bundle")
+def test_the_run_file_is_left_out_where_it_is_large_and_the_view_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RUNS["multi2_tok_server"]
+    _, data, raw = unpacked(static_html.fragment(run))
+    packed = len(static_html.fragment(run)) - len(static_html.fragment(run, raw_max=0))
+    assert unpacked(static_html.fragment(run, raw_max=packed))[2] == raw
+    for limit in (packed - 1, packed // 2, 100, 0):
+        assert unpacked(static_html.fragment(run, raw_max=limit))[1:] == (data, "")
+    # a page of its own is no part of a notebook
+    monkeypatch.setattr(static_html, "_RAW_MAX", 0)
+    assert unpacked(static_html.fragment(run, raw_max=0))[2] == ""
+    assert unpacked(static_html.to_html(run))[2] == raw
 
 
 @pytest.mark.usefixtures("bundle")
@@ -298,7 +319,7 @@ def test_a_very_large_run_keeps_its_view_with_texts_cut(monkeypatch: pytest.Monk
     run = load("0.16.8/v1_long_tok")
     changes = unpacked(static_html.fragment(run))[1]["changes"]
     for change in changes:
-        if change["op"] == "text" and change["marks"]:
+        if change["op"] == "text" and "marks" in change:
             lengths = change["marks"][1::2]
             assert lengths == sorted(lengths)
             assert lengths[-1] == len(change["text"])
@@ -327,10 +348,19 @@ def test_a_run_that_kept_no_events_is_bare() -> None:
     assert "too large" not in html
 
 
-@pytest.mark.parametrize("loader", ["boot()", 'x("</script>", "__CODE__", "__DATA__")', LOADER * 2])
+@pytest.mark.parametrize(
+    "loader",
+    [
+        "boot()",
+        'x("</script>", "__CODE__", "__MORE__", "__DATA__", "__RAW__")',
+        'boot("__CODE__", "__DATA__")',
+        LOADER * 2,
+    ],
+)
 def test_a_loader_that_cannot_work_is_refused(loader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "loader.js").write_text(loader)
-    (tmp_path / "frozen.js").write_text("")
+    for name in ("frozen.js", "more.js"):
+        (tmp_path / name).write_text("")
     monkeypatch.setattr(static_html, "_STATIC", tmp_path)
     static_html._bundle.cache_clear()  # pyright: ignore[reportPrivateUsage]
     with pytest.raises(ValueError, match=r"loader\.js"):
@@ -343,3 +373,23 @@ def test_the_package_ships_the_view() -> None:
     assert html.count("<script>") == 1
     assert "__CODE__" not in html
     assert FIXTURES.exists()
+
+
+def test_memory_is_cut_with_the_texts_of_a_very_large_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(record=True)
+    run.end(1)
+    long, blocks = "remember " * 50_000, {"label": "human", "limit": None}
+    run.join_server({"memory": {"before": [{**blocks, "value": "short"}], "after": [{**blocks, "value": long}]}})
+    monkeypatch.setattr(static_html, "_DATA_MAX", 2000)
+    packed = static_html._fitting(feed.snapshot(run))
+    assert packed is not None
+    told = [
+        change["set"]["memory"]
+        for change in json.loads(gzip.decompress(base64.b64decode(packed)))["changes"]
+        if change["set"].get("memory")
+    ]
+    (block,) = told[-1]
+    assert block["before"] == "short"
+    assert block["after"].startswith("remember remember")
+    assert block["after"].endswith("more, in run.memory")
+    assert block["edits"][-1]["text"] == block["after"]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import rich
+from hostile_corpus import ENDS, PAYLOADS, TERMINAL, hostile_run
 from hypothesis import given
 from hypothesis import strategies as st
 from recordings import ALL_STREAMS, EXPECTED, FIXTURES, Expected
+from rich.console import Console
 from test_phases import RUNS, load
 
 from letta_nb import bare, figures, phases, record, text, words
@@ -182,13 +188,29 @@ def test_width_and_length_are_kept_and_what_is_left_out_is_said() -> None:
     assert all(len(line) <= 60 for line in text.transcript(run, width=60, lines=None).splitlines())
 
 
-def test_hostile_text_does_nothing_to_a_terminal() -> None:
-    run = Run({"messages": [{"role": "user", "content": "\x1b]0;owned\x07 \x1b[2J\r gone \x9b31m \u202edlrow"}]})
-    run.stop_reason = "\x1b[31mend"
-    for plain in (True, False):
-        shown = text.transcript(run, plain=plain)
-        assert not set(shown) & {"\x1b", "\x07", "\r", "\x9b", "\u202e"}
-        assert "␛]0;owned␇" in shown
+# what a terminal would obey, and what would show text in another order than it has
+OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff]")
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_hostile_text_does_nothing_to_a_terminal(end: str) -> None:
+    for payload in PAYLOADS:
+        run = hostile_run(payload, end)
+        for shown in (text.transcript(run), text.transcript(run, plain=True), text.transcript(run, lines=None)):
+            assert not OBEYED.search(shown.replace("\t", " ")), payload
+            shown.encode()
+            # harmless is not left out
+            assert "".join(words.clean(payload).split()) in "".join(shown.split())
+
+
+@pytest.mark.usefixtures("terminal")
+def test_hostile_text_does_nothing_to_a_terminal_with_rich(capsys: pytest.CaptureFixture[str]) -> None:
+    for payload in (*TERMINAL, "[red]x[/red]", "[/]", "[link=http://evil.invalid/]x[/link]", ":boom: [@click=fired]x"):
+        run = hostile_run(payload)
+        out = shown(rich.print, run, capsys)
+        assert not OBEYED.search(re.sub(r"\x1b\[[\d;]*m", "", out).replace("\t", " "))
+        assert set(re.findall(r"\x1b\[([\d;]*)m", out)) <= {"0", "1", "2", "31", "1;31"}
+        assert "".join(words.clean(payload).split()) in "".join(re.sub(r"\x1b\[[\d;]*m", "", out).split())
 
 
 @given(st.text(max_size=300), st.integers(10, 90))
@@ -210,17 +232,56 @@ def test_show_prints_plainly_when_nobody_looks(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == MULTI + "\n"
 
 
-def test_show_uses_dim_bold_and_red_on_a_terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("FORCE_COLOR", "1")
-    text.show(load("0.16.8/v1_toolerr_tok"))
-    out = capsys.readouterr().out
+
+
+def shown(how: Callable[[Run], None], run: Run, capsys: pytest.CaptureFixture[str]) -> str:
+    how(run)
+    return capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("how", [text.show, Run.show, rich.print], ids=["text.show", "run.show", "rich.print"])
+def test_a_terminal_shows_dim_bold_and_red(how: Callable[[Run], None], capsys: pytest.CaptureFixture[str]) -> None:
+    run = load("0.16.8/v1_toolerr_tok")
+    out = shown(how, run, capsys)
     assert "\x1b[1;31m    error   ValueError" in out
     assert "\x1b[2m1   think   Try the failing tool." in out
     assert "\x1b[1m    answer  The tool failed, sorry." in out
+    assert "\x1b[31m1   always_fails" in out
+    # that is all: nothing is coloured by its looks, and nothing of the text is left out or moved
+    assert set(re.findall(r"\x1b\[([\d;]*)m", out)) == {"0", "1", "2", "31", "1;31"}
+    assert re.sub(r"\x1b\[[\d;]*m", "", out).rstrip() == text.transcript(run)
+
+
+@pytest.mark.usefixtures("terminal")
+def test_without_rich_a_terminal_shows_plain_text(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "rich", None)
+    run = load("0.16.8/v1_toolerr_tok")
+    assert shown(Run.show, run, capsys) == text.transcript(run) + "\n"
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_rich_gives_the_width(width: int) -> None:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    run = RUNS["multi2_tok_server"]
+    with console.capture() as capture:
+        console.print(run)
+    assert capture.get() == text.transcript(run, width=min(width, 80)) + "\n"
+
+
+@pytest.mark.usefixtures("terminal")
+def test_what_an_agent_wrote_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run({"messages": [{"role": "user", "content": "[bold]x[/bold] :smile: [link=http://evil]y[/link] http://a"}]})
+    out = shown(rich.print, run, capsys)
+    assert "[bold]x[/bold] :smile: [link=http://evil]y[/link] http://a" in out
+    assert "\x1b]8" not in out
 
 
 def test_many_lanes_are_shortened() -> None:

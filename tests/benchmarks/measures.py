@@ -161,7 +161,7 @@ def recorded_frames(number: int, url: str) -> Figures:
 
 def page_bytes(number: int, url: str) -> Figures:
     """Words to the page for so many tokens at 400 a second, flushed every 33 ms, against their text."""
-    from letta_nb.feed import ChangeLog, ms
+    from letta_nb.feed import ChangeLog
     from letta_nb.log import Received
     from letta_nb.run import Run
 
@@ -173,10 +173,30 @@ def page_bytes(number: int, url: str) -> Figures:
         log.add(run, run.receive(Received(at, "", tokens[index % len(tokens)][6:-2].decode()))[1])
         if at - flushed >= 33_000_000 or index == number - 1:
             batch, flushed = batch + 1, at
-            words = {"seq": batch, "now": ms(at), "changes": log.take()}
+            words = {"seq": batch, "changes": log.take()}
             sent += len(json.dumps(words, ensure_ascii=False, separators=(",", ":")).encode())
     text = len(run.text.encode())
-    return {"sent": sent, "text": text, "ratio": sent / text, "cpu_s": time.process_time() - start}
+    return {
+        "sent": sent,
+        "text": text,
+        "ratio": sent / text,
+        "messages": batch,
+        "cpu_s": time.process_time() - start,
+    }
+
+
+def frozen(steps: int, url: str) -> Figures:
+    """kB of a run of so many steps as a cell's output, by its parts, and what it takes to make it."""
+    from letta_nb import bare, static_html
+
+    run = _run_of(steps)
+    run.end(steps * 1_000_000)
+    cpu, html = _timed(lambda: static_html.fragment(run))
+    without = static_html.upgraded("", {"seq": 0, "now": None, "changes": []}, "")
+    parts = {"bare": bare.html(run), "code": without, "raw": static_html.packed_file(run)}
+    figures = {f"{name}_kb": len(part) / 1000 for name, part in parts.items()}
+    figures["data_kb"] = len(html) / 1000 - sum(figures.values())
+    return {"cpu_s": cpu, "kb": len(html) / 1000, **figures}
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from letta_nb.api import agents, attach, connect, forget_tools, last_run, load, send, tool
     from letta_nb.async_client import AsyncClient
     from letta_nb.client import Client
+    from letta_nb.comparison import compare
     from letta_nb.errors import LettaNbError
     from letta_nb.frames import events_df, messages_df, runs_df, steps_df, tools_df, usage_df
     from letta_nb.run import Run
@@ -34,6 +35,7 @@ _HOME = {
     "AsyncClient": "async_client",
     "AsyncStream": "stream",
     "Client": "client",
+    "compare": "comparison",
     "Stream": "stream",
     "LettaNbError": "errors",
     "events_df": "frames",
@@ -58,6 +60,7 @@ __all__ = [
     "__version__",
     "agents",
     "attach",
+    "compare",
     "connect",
     "events_df",
     "forget_tools",

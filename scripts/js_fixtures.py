@@ -1,4 +1,5 @@
-"""Writes js/fixtures/*.json: what the page is sent for real recordings, for the TypeScript tests and the demo page.
+"""Writes js/fixtures/*.json: what the page is sent for real recordings, for the TypeScript tests and the demo page;
+and js/comparisons/*.json: what it is given of two of them.
 
 Also for runs that a recording cannot show by itself: answered, resumed and stopped ones are made of recordings, and a
 few hand-made calls stand for what people do.
@@ -8,11 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from letta_nb import feed, record
 from letta_nb.answers import Answers
+from letta_nb.comparison import Comparison
 from letta_nb.entries import CallTimes, Cancel, RunError
 from letta_nb.log import Received
 from letta_nb.run import Run
@@ -163,6 +166,61 @@ def runs() -> dict[str, Run]:
     return found
 
 
+def many(count: int, odd: int | None = None) -> Run:
+    """So many calls of one tool; the `odd` one is called otherwise, and the answer says so."""
+    run = Run(
+        {"messages": [{"role": "user", "content": "Read all stations."}]}, started=datetime(2026, 11, 22, tzinfo=UTC)
+    )
+    run.agent_name, run.model = "inspector", "gpt-4o-mini"
+    at = 0
+    for station in range(count):
+        base = {"id": f"message-{station}", "step_id": f"step-{station}", "run_id": "run-1"}
+        arguments = json.dumps({"station": station, "unit": "K" if station == odd else "C"})
+        call = {"name": "read_station", "arguments": arguments, "tool_call_id": f"call_{station}"}
+        result = json.dumps({"station": station, "temp": 290 if station == odd else 17 + station % 5})
+        events: list[dict[str, Any]] = [
+            {"message_type": "reasoning_message", "reasoning": f"Station {station} next."},
+            {"message_type": "tool_call_message", "tool_call": call, "tool_calls": call},
+            {"message_type": "tool_return_message", "tool_return": result, "status": "success"},
+        ]
+        events[-1]["tool_call_id"] = call["tool_call_id"]
+        for event, seconds in zip(events, (0.3, 0.15, 0.8 + station % 7 / 10), strict=True):
+            at += round(seconds * S)
+            run.receive(Received(at, "", json.dumps(base | event)))
+    told = "All stations read." if odd is None else "One station was read in kelvin."
+    answer = {"message_type": "assistant_message", "id": "message-last", "step_id": "step-last", "content": told}
+    for event in (answer, {"message_type": "stop_reason", "stop_reason": "end_turn"}):
+        run.receive(Received(at + S // 2, "", json.dumps(event)))
+    run.end(at + S // 2)
+    return run
+
+
+def renamed(run: Run, old: str, new: str) -> Run:
+    """The same run, as if another word had been in it throughout."""
+    again = run.blank(record=True)
+    for received in run.log or ():
+        again.receive(received._replace(data=received.data.replace(old, new)))
+    again.end(run.ended_at)
+    return again
+
+
+def comparisons() -> dict[str, Comparison]:
+    """Every pair of js/comparisons, by name."""
+    multi, parallel = load("0.16.8/v1_multi_tok"), load("0.16.8/v1_parallel2_tok")
+    pairs = {
+        "failed": (multi, load("0.16.8/v1_err2_tok")),
+        "same": (multi, load("0.16.8/v1_multi2_tok")),
+        "whole_steps": (multi, load("0.16.8/v1_multi_step")),
+        "arguments": (multi, renamed(load("0.16.8/v1_multi2_tok"), "Paris", "Berlin")),
+        "parallel": (load("0.16.8/v1_loop_maxsteps3_step"), parallel),
+        "tool_error": (multi, load("0.16.8/v1_toolerr_tok")),
+        "stopped": (load("0.16.8/v1_hello_tok"), load("0.16.8/v1_cancel_slowtok")),
+        "asks": (load("0.16.8/v1_approve_tok_1request"), load("0.16.8/v1_approve_step_1request")),
+        "many": (many(16), many(16, odd=9)),
+    }
+    return {name: Comparison(a, b) for name, (a, b) in pairs.items()}
+
+
 def snapshot(name: str, run: Run) -> dict[str, Any]:
     """What the page is sent; answers that are not sent yet are in no event, and so told as a live run tells them."""
     run.uid = name  # the only thing about a loaded recording that is random
@@ -179,6 +237,13 @@ def main() -> None:
     out.mkdir(exist_ok=True)
     for name, run in sorted(runs().items()):
         text = json.dumps(snapshot(name, run), ensure_ascii=False, indent=0, sort_keys=True)
+        (out / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+        print(f"{len(text):8,}  {name}")
+    out = ROOT / "js/comparisons"
+    out.mkdir(exist_ok=True)
+    for name, comparison in sorted(comparisons().items()):
+        comparison.a.uid, comparison.b.uid = f"{name}-a", f"{name}-b"
+        text = json.dumps(comparison.words_for_page(), ensure_ascii=False, indent=0, sort_keys=True)
         (out / f"{name}.json").write_text(text + "\n", encoding="utf-8")
         print(f"{len(text):8,}  {name}")
 

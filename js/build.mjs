@@ -4,9 +4,12 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
+import { minify } from "terser";
+import { ownNames } from "./mangle.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = process.env.LNB_OUT ?? join(here, "../letta_nb/static");
+const NAMES = ownNames(join(here, "src"));
 const LIMIT = 40_000;
 const TARGET = 20_000;
 
@@ -32,7 +35,7 @@ async function bundle(name, format) {
     absWorkingDir: here,
     entryPoints: [`src/${name}.ts`],
     bundle: true,
-    minify: true,
+    minifySyntax: true,
     format,
     target: "es2022",
     charset: "ascii",
@@ -41,7 +44,14 @@ async function bundle(name, format) {
     plugins: [css],
     logLevel: "warning",
   });
-  return made.outputFiles[0].text;
+  const { code } = await minify(made.outputFiles[0].text, {
+    module: format === "esm",
+    ecma: 2022,
+    compress: { passes: 3, unsafe_arrows: true, pure_getters: true, pure_funcs: ["console.assert"] },
+    mangle: { properties: { regex: NAMES } },
+    format: { ascii_only: true },
+  });
+  return `${code}\n`;
 }
 
 function check(name, text) {
@@ -53,7 +63,7 @@ function check(name, text) {
     throw new Error(`${name} holds what it must not`);
   if (name === "loader.js") {
     if (text.includes("</") || text.includes("<!--")) throw new Error("loader.js cannot stand inside <script>");
-    for (const word of ["__CODE__", "__DATA__"]) {
+    for (const word of ["__CODE__", "__MORE__", "__DATA__", "__RAW__"]) {
       if (text.split(word).length !== 2) throw new Error(`loader.js must hold ${word} once`);
     }
   }
@@ -63,6 +73,8 @@ await mkdir(out, { recursive: true });
 for (const [name, format] of [
   ["widget", "esm"],
   ["frozen", "iife"],
+  ["more", "iife"],
+  ["compare", "iife"],
   ["loader", "iife"],
 ]) {
   const text = await bundle(name, format);

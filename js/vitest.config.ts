@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   resolve: {
-    alias: [{ find: /^.*\/style\.css$/, replacement: fileURLToPath(new URL("tests/css.ts", import.meta.url)) }],
+    alias: [{ find: /^.*\.css$/, replacement: fileURLToPath(new URL("tests/css.ts", import.meta.url)) }],
   },
   test: { environment: "happy-dom", include: ["tests/**/*.test.ts"] },
 });

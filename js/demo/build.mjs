@@ -1,16 +1,18 @@
 // A page of every fixture, saved and at moments of its life, for looking at: node demo/build.mjs [out.html]
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { made } from "./made.mjs";
 
 const js = join(dirname(fileURLToPath(import.meta.url)), "..");
-const built = (name) => readFileSync(join(js, "../letta_nb/static", name), "utf8");
+const built = (name) => readFileSync(join(process.env.LNB_OUT ?? join(js, "../letta_nb/static"), name), "utf8");
 const packed = (text) => gzipSync(text, { level: 9 }).toString("base64");
+const raw = (name) => join(js, "fixtures/raw", `${name}.jsonl`);
 const runs = made();
 const load = (name) => runs[name] ?? JSON.parse(readFileSync(join(js, "fixtures", `${name}.json`), "utf8"));
 const names = readdirSync(join(js, "fixtures"))
+  .filter((file) => file.endsWith(".json"))
   .map((file) => file.replace(".json", ""))
   .concat(Object.keys(runs));
 
@@ -18,7 +20,9 @@ const names = readdirSync(join(js, "fixtures"))
 function upTo(snapshot, ms) {
   const changes = [];
   for (const change of snapshot.changes) {
-    if (change.op === "text") {
+    if (change.op === "text" && !change.marks) {
+      if (change.at <= ms) changes.push(change);
+    } else if (change.op === "text") {
       let length = 0;
       for (let n = 0; n < change.marks.length; n += 2) if (change.marks[n] <= ms) length = change.marks[n + 1];
       const marks = change.marks.filter((_, n) => change.marks[n - (n % 2)] <= ms);
@@ -50,6 +54,8 @@ const LIVE = [
 function frozen(name) {
   const loader = built("loader.js")
     .replace("__DATA__", packed(JSON.stringify(load(name))))
+    .replace("__MORE__", packed(built("more.js")))
+    .replace("__RAW__", existsSync(raw(name)) ? packed(readFileSync(raw(name), "utf8")) : "")
     .replace("__CODE__", packed(built("frozen.js")));
   return `<div class="lnb-out"><div class="lnb-bare"><p>bare</p></div><script>${loader}</script></div>`;
 }

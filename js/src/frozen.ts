@@ -1,18 +1,45 @@
 /** The view in a saved output: the run is data on the script's own element, the bare transcript stands beside it. */
 
+import { run, Saved } from "./outside";
 import type { Snapshot } from "./page.gen";
 import { Store } from "./store";
+import type { More } from "./view/context";
 import { View } from "./view/view";
 
 const FAILED = "This output could not be drawn. The transcript below is complete.";
+// as in letta_nb/static_html.py: a page that is exported fetches nothing either
+const POLICY =
+  "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; font-src data:; " +
+  "base-uri 'none'; form-action 'none'";
+const HEAD =
+  `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${POLICY}">` +
+  `<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>Letta run</title>` +
+  "<style>body{max-width:1100px;margin:24px auto;padding:0 16px;font:13px/20px system-ui,sans-serif}</style></head><body>\n";
 
-export function mount(output: HTMLElement, snapshot: Snapshot): void {
+type Unpack = () => Promise<string>;
+
+/** The output as a page of its own: what stands in it, without what was drawn. */
+function page(output: HTMLElement): string | null {
+  const bare = output.querySelector(":scope > .lnb-bare")?.cloneNode(true) as HTMLElement | undefined;
+  const script = output.querySelector(":scope > script");
+  if (!script) return null;
+  bare?.removeAttribute("style");
+  return `${HEAD}<div class="lnb-out">${bare?.outerHTML ?? ""}${script.outerHTML}</div>\n</body></html>\n`;
+}
+
+export function mount(output: HTMLElement, snapshot: Snapshot, more: () => Promise<More>, raw: Unpack | null): void {
   if (output.querySelector(":scope > .lnb-host")) return;
   const bare = output.querySelector<HTMLElement>(":scope > .lnb-bare");
   try {
     const store = new Store();
     store.adopt(snapshot);
-    new View(output, store, null, new AbortController().signal);
+    const outside = new Saved(
+      more,
+      raw,
+      () => page(output),
+      () => view.later(),
+    );
+    const view = new View(output, store, outside, new AbortController().signal);
     if (bare) bare.style.display = "none";
   } catch (error) {
     console.error("letta_nb", error);
@@ -23,5 +50,14 @@ export function mount(output: HTMLElement, snapshot: Snapshot): void {
   }
 }
 
-const script = document.currentScript as (HTMLScriptElement & { lnb?: Snapshot }) | null;
-if (script?.lnb && script.parentElement) mount(script.parentElement, script.lnb);
+interface Given {
+  lnb: Snapshot;
+  lnbMore: Unpack;
+  lnbRaw: Unpack | null;
+}
+
+const script = document.currentScript as (HTMLScriptElement & Partial<Given>) | null;
+if (script?.lnb && script.lnbMore && script.parentElement) {
+  const { lnbMore } = script;
+  mount(script.parentElement, script.lnb, () => lnbMore().then(run), script.lnbRaw ?? null);
+}

@@ -12,14 +12,17 @@ const PATHS = {
   stop: "M3.5 2.5h5a1 1 0 0 1 1 1v5a1 1 0 0 1-1 1h-5a1 1 0 0 1-1-1v-5a1 1 0 0 1 1-1z",
   right: "M4.5 2.5 8 6 4.5 9.5",
   down: "M2.5 4.5 6 8 9.5 4.5",
+  up: "M2.5 7.5 6 4 9.5 7.5",
+  play: "M3.5 2v8l6-4z",
+  pause: "M3 2h2v8H3zM7 2h2v8H7z",
+  search: "M2 5a3 3 0 1 0 6 0a3 3 0 1 0-6 0zM7.3 7.3 10.5 10.5",
+  more: "M1.8 6h.4M5.8 6h.4M9.8 6h.4",
   both: "M3 4.2 6 1.5l3 2.7M3 7.8l3 2.7 3-2.7",
-  tall: "M2 1.5h8M2 10.5h8M6 3.8v4.4",
-  copy: "M4.5 4.5h6v6h-6zM2.5 7.5h-1v-6h6v1",
 } as const;
 
 export type Icon = keyof typeof PATHS;
 
-const FILLED = new Set<Icon>(["running", "stop"]);
+const FILLED = new Set<Icon>(["running", "stop", "play", "pause"]);
 
 export function icon(name: Icon, size = 12): SVGSVGElement {
   const svg = document.createElementNS(NS, "svg");

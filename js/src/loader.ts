@@ -8,13 +8,22 @@ async function unpack(text: string): Promise<string> {
 }
 
 const host = document.currentScript?.parentElement;
+// an array, because a constant would be found to be true when this is built
+const [packed, more, data, raw] = ["__CODE__", "__MORE__", "__DATA__", "__RAW__"] as const;
 if (host) {
-  Promise.all([unpack("__CODE__"), unpack("__DATA__")])
-    .then(([code, data]) => {
-      const script = document.createElement("script");
-      (script as HTMLScriptElement & { lnb?: unknown }).lnb = JSON.parse(data);
-      script.textContent = code;
-      host.append(script);
-    })
-    .catch(() => {});
+  const draw = (): Promise<void> =>
+    Promise.all([unpack(packed), unpack(data)])
+      .then(([textContent, run]) => {
+        const lnbMore = () => unpack(more);
+        const lnbRaw = raw ? () => unpack(raw) : null;
+        const script = document.createElement("script");
+        host.append(Object.assign(script, { lnb: JSON.parse(run), lnbMore, lnbRaw, textContent }));
+      })
+      .catch(() => {});
+  // of twenty in a notebook, first what the reader sees; the others when there is time
+  new IntersectionObserver(([seen], observer) => {
+    observer.disconnect();
+    if (seen?.isIntersecting) draw();
+    else (globalThis.requestIdleCallback ?? setTimeout)(draw);
+  }).observe(host);
 }

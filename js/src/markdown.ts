@@ -2,6 +2,7 @@
 
 import * as smd from "streaming-markdown";
 import { h, set } from "./dom";
+import { Code } from "./highlight";
 
 const TAGS: Record<number, keyof HTMLElementTagNameMap> = {
   [smd.PARAGRAPH]: "p",
@@ -82,24 +83,46 @@ function attribute(element: HTMLElement, type: number, value: string): void {
   }
 }
 
+/** Where all that was written so far stands in blocks that are over: from here one can write on, again. */
+interface Mark {
+  written: number;
+  children: number;
+  depth: number;
+  parser: smd.Parser;
+}
+
 /** One answer: give it the text as it grows; what is drawn stays. */
 export class Markdown {
   readonly element = h("div", "md");
   private stack: HTMLElement[] = [this.element];
-  private readonly parser: smd.Parser;
+  private parser: smd.Parser;
   private written = 0;
   private ended = false;
+  private marks: Mark[];
+  /** the latest block of code */
+  private code: Code | null = null;
 
   constructor() {
     this.parser = smd.parser({
       data: this,
       add_token: (self: Markdown, type: number) => self.open(type),
       end_token: (self: Markdown) => {
-        if (self.stack.length > 1) self.stack.pop();
+        if (self.stack.length < 2) return;
+        if (self.stack.pop() === self.code?.element) self.code?.settle(true);
       },
       add_text: (self: Markdown, text: string) => self.top.append(text),
-      set_attr: (self: Markdown, type: number, value: string) => attribute(self.top, type, value),
+      set_attr: (self: Markdown, type: number, value: string) => {
+        if (type === smd.LANG && self.code) self.code.lang = value;
+        else attribute(self.top, type, value);
+      },
     });
+    this.marks = [this.mark()];
+  }
+
+  private mark(): Mark {
+    const { parser, written } = this;
+    const copy = { ...parser, tokens: parser.tokens.slice() };
+    return { written, children: this.element.childElementCount, depth: this.stack.length, parser: copy };
   }
 
   private get top(): HTMLElement {
@@ -111,15 +134,33 @@ export class Markdown {
     const { outer, inner } = make(type, this.top);
     this.top.append(outer);
     this.stack.push(inner);
+    if (type === smd.CODE_FENCE || type === smd.CODE_BLOCK) this.code = new Code(inner);
+  }
+
+  /** The reader has gone back in time: to the last block that was over by then. */
+  private back(to: number): void {
+    while (this.marks.length > 1 && (this.marks.at(-1) as Mark).written > to) this.marks.pop();
+    const { written, children, depth, parser } = this.marks.at(-1) as Mark;
+    while (this.element.childElementCount > children) this.element.lastElementChild?.remove();
+    this.stack = this.stack.slice(0, depth);
+    this.parser = { ...parser, tokens: parser.tokens.slice() };
+    this.written = written;
+    this.ended = false;
   }
 
   /** `text` is the whole so far; `done`: nothing more will come. */
   update(text: string, done: boolean): void {
+    const again = this.ended && (!done || text.length > this.written);
+    if (again || text.length < this.written) this.back(text.length);
     if (this.ended) return;
-    if (text.length > this.written) {
-      smd.parser_write(this.parser, text.slice(this.written));
-      this.written = text.length;
+    while (this.written < text.length) {
+      const end = text.indexOf("\n\n", this.written) + 2;
+      const upTo = end > 1 ? end : text.length;
+      smd.parser_write(this.parser, text.slice(this.written, upTo));
+      this.written = upTo;
+      if (this.stack.length === this.marks[0]?.depth) this.marks.push(this.mark());
     }
+    if (this.top === this.code?.element) this.code.settle();
     if (done) {
       this.ended = true;
       smd.parser_end(this.parser);

@@ -73,6 +73,45 @@ export interface ConnectionInfo {
   times: number;
 }
 
+/**
+ * What is said under the header, when something needs saying.
+ *
+ * A sentence; more about it; the server's own words; what the reader can do, with what they would type between
+ * backticks. `dim`: a note, and no news.
+ */
+export interface Say {
+  sentence: string;
+  more: string;
+  words: string;
+  way: string;
+  dim: boolean;
+}
+
+/** What the tokens cost, by the provider's list price on `price_date` (ISO 8601). */
+export interface Cost {
+  usd: number;
+  price_date: string | null;
+}
+
+/** The text of a memory block after an edit by the tool call `entry`; null: changed by none of the run's calls. */
+export interface MemoryEdit {
+  entry: number | null;
+  text: string | null;
+}
+
+/**
+ * A block of the agent's memory before and after the run; null where it did not exist.
+ *
+ * `edits` lead from `before` to `after`, in order; the last one's text is `after`. Empty: nothing changed.
+ */
+export interface MemoryBlock {
+  label: string;
+  limit: number | null;
+  before: string | null;
+  after: string | null;
+  edits: MemoryEdit[];
+}
+
 /** Facts about the whole run; a later value replaces an earlier one. */
 export interface RunHead {
   uid?: string;
@@ -97,8 +136,14 @@ export interface RunHead {
   answers?: number;
   cancel?: CancelInfo | null;
   connection?: ConnectionInfo | null;
-  /** one sentence for the reader about how this run was come by */
-  note?: string | null;
+  /** null: there is nothing to say */
+  say?: Say | null;
+  /** null: no price is known */
+  cost?: Cost | null;
+  /** the request's limit of steps */
+  max_steps?: number | null;
+  /** null: the server has no blocks, or was not asked */
+  memory?: MemoryBlock[] | null;
 }
 
 /** Facts about the run changed. */
@@ -120,6 +165,8 @@ export interface StepChange {
   step_ms?: number | null;
   input_tokens?: number | null;
   output_tokens?: number | null;
+  /** tokens that the model's context window holds */
+  context_window?: number | null;
 }
 
 /** An entry of the transcript begins. Entries count from 0; `step` is null for the prompt. */
@@ -141,14 +188,16 @@ export interface OpenChange {
 /**
  * Text arrives for an entry: `text` is appended. For a tool call the text is its arguments, as received.
  *
- * `marks` says when: pairs [at, length, at, length, ...]; the first `length` characters (UTF-16 units, as JavaScript
- * counts) of this piece had arrived by `at`. Lengths are cumulative within the piece; the last equals its length.
+ * `at`: all of it had arrived by then. `marks` says so in more detail: pairs [at, length, at, length, ...]; the first
+ * `length` characters (UTF-16 units, as JavaScript counts) of this piece had arrived by `at`. Lengths are cumulative
+ * within the piece; the last equals its length. Neither is there where nothing was timed.
  */
 export interface TextChange {
   op: "text";
   entry: number;
   text: string;
-  marks: number[];
+  at?: number;
+  marks?: number[];
 }
 
 /** What became known about an entry; a later value replaces an earlier one. */
@@ -178,6 +227,10 @@ export interface EntryFacts {
   at_most?: boolean;
   /** the entry will not grow any more, though nothing marked its end: the stream was cut */
   cut?: boolean;
+  /** a compaction: why, and the tokens in the context window before and after it */
+  trigger?: string | null;
+  tokens_before?: number | null;
+  tokens_after?: number | null;
 }
 
 /** Facts about an entry changed. */
@@ -191,21 +244,67 @@ export interface EntryChange {
 export type Change = RunChange | StepChange | OpenChange | TextChange | EntryChange;
 
 /**
- * Kernel to page, at most one every 33 ms. `seq` counts from 1; `now` is the kernel's clock for the run, ms.
+ * Kernel to page, at most one every 33 ms. `seq` counts from 1.
  *
- * The one thing a kernel sends as a message, so it says no more about itself: it must cost little beside its text.
+ * It says no more about itself: it must cost little beside its text.
  */
 export interface Batch {
+  seq: number;
+  changes: Change[];
+}
+
+/**
+ * All changes up to and with batch `seq`, each text in one piece. The state of a late view, and of a frozen one.
+ *
+ * `now` is the kernel's clock for the run, ms.
+ */
+export interface Snapshot {
   seq: number;
   now: number | null;
   changes: Change[];
 }
 
-/** All changes up to and with batch `seq`, each text in one piece. The state of a late view, and of a frozen one. */
-export interface Snapshot {
-  seq: number;
-  now: number | null;
-  changes: Change[];
+/** A line of figures over a comparison, as people read them; `strong`: the one that matters most. */
+export interface Figure {
+  label: string;
+  a: string;
+  b: string;
+  difference: string;
+  strong: boolean;
+}
+
+/**
+ * Aligned steps of two runs, by index; null: there is no such step on that side.
+ *
+ * The index after a run's last step is the one of which nothing had come when the run broke.
+ *
+ * `same`: same tools with the same arguments and results; `words` says how the two sides differ, or that they do not.
+ * `arguments` and `result`: the JSON keys that differ between their tool calls, "" where the whole does.
+ */
+export interface Pair {
+  a: number | null;
+  b: number | null;
+  same: boolean;
+  words: string;
+  difference: string;
+  arguments: string[];
+  result: string[];
+}
+
+/** The first of the pairs that differ, and what each side does in it: `A {a}, B {b}.` is a sentence. */
+export interface Divergence {
+  pair: number;
+  a: string;
+  b: string;
+}
+
+/** Two runs side by side: the data of a comparison's output. */
+export interface Comparison {
+  a: Snapshot;
+  b: Snapshot;
+  figures: Figure[];
+  pairs: Pair[];
+  divergence: Divergence | null;
 }
 
 /** Page to kernel: cancel the run. */
@@ -232,4 +331,29 @@ export interface Answer {
   answers: CallAnswer[];
 }
 
-export type ToKernel = Stop | Resync | Answer;
+/**
+ * Page to kernel: send what the page does not hold. It is told in a `Told`.
+ *
+ * "raw": the first lines of the run file (see `record`), without those of which the page has the first `have`: the
+ * header, and each event and each further request as it came. "file": the whole run file. "html": the run as a page.
+ * "more": the code of `static/more.js`.
+ */
+export interface Ask {
+  type: "ask";
+  what: "raw" | "file" | "html" | "more";
+  have: number;
+}
+
+/**
+ * Kernel to page: the answer to an `Ask`. `lines` follow after the first `have`; but for "raw" they are one text.
+ *
+ * `more`: there are more lines, ask again.
+ */
+export interface Told {
+  what: "raw" | "file" | "html" | "more";
+  have: number;
+  lines: string[];
+  more: boolean;
+}
+
+export type ToKernel = Stop | Resync | Answer | Ask;

@@ -1,4 +1,9 @@
-/** What a run's changes add up to. Pure: no page, no clock. The same changes give the same state, however split. */
+/**
+ * What a run's changes add up to, at its end or at a moment before. Pure: no page, no clock.
+ *
+ * The same changes give the same state, however split. An entry is one object for as long as the store lives: going to
+ * another moment changes what is in it, so that what was drawn for it stays where it is.
+ */
 
 import type {
   Batch,
@@ -20,8 +25,10 @@ export interface Entry {
   readonly messageType: string;
   firstAt: number | null;
   lastAt: number | null;
+  /** as much of it as had come at the moment */
   text: string;
-  /** when it came: pairs [at, length, ...], lengths of the whole text; for cutting it at a moment */
+  /** all of it, and when it came: pairs [at, length, ...] */
+  whole: string;
   readonly marks: number[];
   facts: EntryFacts;
   returned: boolean;
@@ -32,7 +39,7 @@ export interface Step {
   firstAt: number | null;
   lastAt: number | null;
   facts: StepChange;
-  readonly entries: Entry[];
+  entries: Entry[];
 }
 
 /** What changed since it was last asked; `all` after a snapshot. */
@@ -52,9 +59,31 @@ export function merge(into: Dirty, from: Dirty): void {
   for (const index of from.steps) into.steps.add(index);
 }
 
+/** Texts stand with their entries. */
+type Logged = Exclude<Change, TextChange>;
+
 const HELD = 2000;
+/** known of a run as such, so at every moment of it */
+const TIMELESS = ["agent", "model", "server", "run_id", "delivery", "timed", "started", "max_steps"] as const;
 const latest = (a: number | null, b: number | null): number | null =>
   a === null ? b : b === null ? a : Math.max(a, b);
+
+/** How many of a text's marks are not after a moment. */
+function marksUpTo(marks: readonly number[], at: number): number {
+  let low = 0;
+  let high = marks.length / 2;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((marks[middle * 2] as number) <= at) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+const same = (a: object, b: object): boolean => {
+  const [one, two] = [Object.entries(a), new Map(Object.entries(b))];
+  return one.length === two.size && one.every(([key, value]) => two.get(key) === value);
+};
 
 export class Store {
   seq = 0;
@@ -67,11 +96,20 @@ export class Store {
   steps: Step[] = [];
   /** updates are missing: a snapshot is awaited */
   lost = false;
+  /** ms: what is shown is the run as it stood then; null: all that is known */
+  moment: number | null = null;
   private readonly listeners = new Set<(dirty: Dirty) => void>();
   private readonly held = new Map<number, Batch>();
+  private log: Logged[] = [];
+  /** every entry and step, shown at the moment or not */
+  private allEntries: Entry[] = [];
+  private allSteps: Step[] = [];
+  /** facts about the run as they are known now */
+  last: RunHead = {};
+  private moments: number[] | null = null;
 
   get empty(): boolean {
-    return this.seq === 0 && this.entries.length === 0 && this.head.status === undefined;
+    return this.seq === 0 && this.allEntries.length === 0 && this.last.status === undefined;
   }
 
   get running(): boolean {
@@ -92,6 +130,11 @@ export class Store {
     return this.entries.some(({ facts }) => facts.approval === "pending") ? "requires_approval" : "running";
   }
 
+  /** Steps that come after the moment. */
+  get later(): number {
+    return this.allSteps.length - this.steps.length;
+  }
+
   listen(listener: (dirty: Dirty) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
@@ -107,26 +150,30 @@ export class Store {
   adopt(snapshot: Snapshot): boolean {
     if (!this.empty && snapshot.seq <= this.seq) return false;
     Object.assign(this, { head: {}, entries: [], steps: [], stopAt: null, usageAt: null });
+    Object.assign(this, { log: [], allEntries: [], allSteps: [], last: {}, moments: null });
     const dirty = clean();
     dirty.all = true;
     this.seq = snapshot.seq;
     this.now = snapshot.now;
-    for (const change of snapshot.changes) this.apply(change, dirty);
+    for (const change of snapshot.changes) this.take(change, dirty);
     this.lost = false;
     return this.drain(dirty);
   }
 
   private drain(dirty: Dirty): boolean {
     const before = this.seq;
+    const { moment } = this;
+    // what comes is taken in where it belongs: at the end
+    if (moment !== null) this.show(null, dirty);
     for (const seq of this.held.keys()) if (seq <= this.seq) this.held.delete(seq);
     for (let next = this.held.get(this.seq + 1); next; next = this.held.get(this.seq + 1)) {
       this.held.delete(next.seq);
       this.seq = next.seq;
-      this.now = latest(this.now, next.now);
-      for (const change of next.changes) this.apply(change, dirty);
+      for (const change of next.changes) this.take(change, dirty);
     }
     const asked = this.lost;
     this.lost = this.held.size > 0;
+    if (moment !== null) this.show(moment, dirty);
     if (dirty.all || this.seq !== before || asked !== this.lost) {
       dirty.head ||= asked !== this.lost;
       for (const listener of this.listeners) listener(dirty);
@@ -134,11 +181,23 @@ export class Store {
     return this.lost && !asked;
   }
 
-  private apply(change: Change, dirty: Dirty): void {
+  /** Note a change down, and show it. */
+  private take(change: Change, dirty: Dirty): void {
+    this.moments = null;
+    const at = change.op === "text" ? (change.at ?? change.marks?.at(-2) ?? null) : change.at;
+    this.now = latest(this.now, at);
+    if (change.op === "text") this.takeText(change, at, dirty);
+    else {
+      this.log.push(change);
+      if (change.op === "run") Object.assign(this.last, change.set);
+      this.apply(change, dirty);
+    }
+  }
+
+  private apply(change: Logged, dirty: Dirty): void {
     if (change.op === "run") this.applyRun(change.at, change.set, dirty);
     else if (change.op === "step") this.applyStep(change, dirty);
     else if (change.op === "open") this.applyOpen(change, dirty);
-    else if (change.op === "text") this.applyText(change, dirty);
     else if (change.op === "entry") this.applyEntry(change.entry, change.set, dirty);
   }
 
@@ -160,7 +219,10 @@ export class Store {
   private step(index: number, at: number | null): Step {
     for (let next = this.steps.length; next <= index; next++) {
       const facts: StepChange = { op: "step", at, step: next };
-      this.steps.push({ index: next, firstAt: at, lastAt: at, facts, entries: [] });
+      const known = this.allSteps[next];
+      const step = Object.assign(known ?? {}, { index: next, firstAt: at, lastAt: at, facts, entries: [] as Entry[] });
+      this.allSteps[next] = step;
+      this.steps.push(step);
     }
     return this.steps[index] as Step;
   }
@@ -172,19 +234,15 @@ export class Store {
     if (change.name !== undefined) facts.name = change.name;
     if (change.call_id !== undefined) facts.call_id = change.call_id;
     if (change.approval !== undefined) facts.approval = change.approval;
-    const messageType = change.message_type ?? "";
-    const entry: Entry = {
+    this.allEntries[index] ??= {
       index,
       kind,
       step,
-      messageType,
-      firstAt: at,
-      lastAt: at,
-      text: "",
+      messageType: change.message_type ?? "",
+      whole: "",
       marks: [],
-      facts,
-      returned: false,
-    };
+    } as unknown as Entry;
+    const entry = Object.assign(this.allEntries[index], { firstAt: at, lastAt: at, text: "", facts, returned: false });
     this.entries.push(entry);
     if (step !== null) {
       this.step(step, at).entries.push(entry);
@@ -193,15 +251,20 @@ export class Store {
     dirty.entries.add(index);
   }
 
-  private applyText(change: TextChange, dirty: Dirty): void {
-    const entry = this.entries[change.entry];
+  private takeText(change: TextChange, at: number | null, dirty: Dirty): void {
+    const entry = this.allEntries[change.entry];
     if (!entry) return;
-    const { marks } = change;
+    const { length } = entry.whole;
+    const marks = change.marks ?? (at === null ? [] : [at, change.text.length]);
     for (let n = 0; n + 1 < marks.length; n += 2) {
-      entry.marks.push(marks[n] as number, entry.text.length + (marks[n + 1] as number));
+      entry.marks.push(marks[n] as number, length + (marks[n + 1] as number));
     }
-    entry.text += change.text;
-    const at = marks.at(-2) ?? null;
+    entry.whole += change.text;
+    this.showText(entry, entry.whole, at, dirty);
+  }
+
+  private showText(entry: Entry, text: string, at: number | null, dirty: Dirty): void {
+    entry.text = text;
     entry.lastAt = latest(entry.lastAt, at);
     this.touch(entry, at, dirty);
   }
@@ -220,5 +283,71 @@ export class Store {
     if (!step) return;
     step.lastAt = latest(step.lastAt, at);
     dirty.steps.add(step.index);
+  }
+
+  // -- other moments --------------------------------------------------------------------------------------------------
+
+  /** When something came, in order: where a reader can go. */
+  get times(): readonly number[] {
+    if (!this.moments) {
+      const found = new Set<number>([0]);
+      for (const { at } of this.log) if (at !== null) found.add(at);
+      for (const { marks } of this.allEntries) for (let n = 0; n < marks.length; n += 2) found.add(marks[n] as number);
+      this.moments = [...found].sort((a, b) => a - b);
+    }
+    return this.moments;
+  }
+
+  /** Show the run as it stood at a moment, ms; null: all that is known. */
+  travel(moment: number | null): void {
+    if (moment === this.moment) return;
+    const dirty = clean();
+    this.show(moment, dirty);
+    for (const listener of this.listeners) listener(dirty);
+  }
+
+  /** The same changes once more, up to the moment; `dirty` holds what differs from what was shown. */
+  private show(moment: number | null, dirty: Dirty): void {
+    this.moment = moment;
+    const before = new Map(this.entries.map((entry) => [entry, { ...entry }]));
+    const at = this.moment ?? Number.POSITIVE_INFINITY;
+    const timeless = Object.fromEntries(TIMELESS.map((name) => [name, this.last[name]]));
+    Object.assign(this, { head: { ...timeless }, entries: [], steps: [], stopAt: null, usageAt: null });
+    const scratch = clean();
+    for (const change of this.log) {
+      if (this.moment === null || (change.at !== null && change.at <= at)) this.apply(change, scratch);
+      else if (change.op !== "run") this.figures(change);
+    }
+    for (const entry of this.entries) {
+      const { whole, marks } = entry;
+      const come = marksUpTo(marks, at);
+      const all = this.moment === null || come * 2 === marks.length;
+      const text = all ? whole : whole.slice(0, come ? marks[come * 2 - 1] : 0);
+      this.showText(entry, text, come ? (marks[come * 2 - 2] as number) : null, scratch);
+    }
+    dirty.head = true;
+    for (const entry of this.entries) {
+      const was = before.get(entry);
+      before.delete(entry);
+      if (was && was.text.length === entry.text.length && same(was.facts, entry.facts)) continue;
+      dirty.entries.add(entry.index);
+      if (entry.step !== null) dirty.steps.add(entry.step);
+    }
+    for (const { index, step } of before.keys()) {
+      dirty.entries.add(index);
+      if (step !== null) dirty.steps.add(step);
+    }
+  }
+
+  /** How long something took that is shown already: told later, and as true then. */
+  private figures(change: Logged): void {
+    if (change.op === "step" && this.steps[change.step]) {
+      const { llm_ms, tool_ms, step_ms, context_window } = change;
+      Object.assign((this.steps[change.step] as Step).facts, { llm_ms, tool_ms, step_ms, context_window });
+    } else if (change.op === "entry") {
+      const entry = this.entries[change.entry];
+      const { duration, duration_source, at_most } = change.set;
+      if (entry?.returned && duration !== undefined) Object.assign(entry.facts, { duration, duration_source, at_most });
+    }
   }
 }

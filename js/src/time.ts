@@ -61,12 +61,20 @@ export function liveSpan(now: number): number {
   return LIVE_SPANS.find((span) => span > now) ?? Math.ceil(now / 1_800_000 + 0.01) * 1_800_000;
 }
 
-/** At most six round ticks from 0 to `length` ms. */
-export function ticks(length: number): { at: number; label: string }[] {
+export interface Tick {
+  at: number;
+  label: string;
+}
+
+/** At most six round ticks from `from` to `to`, ms. */
+export function ticks(to: number, from = 0): Tick[] {
+  const length = to - from;
   if (!(length > 0)) return [];
   const gap = tickGap(length);
-  const made: { at: number; label: string }[] = [];
-  for (let n = 0; n * gap <= length * 1.0001; n++) made.push({ at: n * gap, label: tickLabel(n * gap, gap) });
+  const made: Tick[] = [];
+  for (let n = Math.ceil(from / gap - 1e-6); n * gap <= from + length * 1.0001; n++) {
+    made.push({ at: n * gap, label: tickLabel(n * gap, gap) });
+  }
   return made;
 }
 
@@ -85,6 +93,6 @@ function tickLabel(ms: number, gap: number): string {
   if (ms === 0) return "0";
   if (gap >= 60_000) return `${Math.round(ms / 60_000)} min`;
   if (gap >= 1000) return `${Math.round(ms / 1000)} s`;
-  if (ms >= 1000) return `${Number((ms / 1000).toFixed(1))} s`;
+  if (ms >= 1000) return `${Number((ms / 1000).toFixed(gap < 10 ? 3 : gap < 100 ? 2 : 1))} s`;
   return `${Number(ms.toFixed(1))} ms`;
 }

@@ -1,5 +1,6 @@
 /** The live view: an anywidget. State is kept by run, because a model is another object in each callback. */
 
+import { Kernel } from "./outside";
 import type { Batch, Snapshot, ToKernel } from "./page.gen";
 import { Store } from "./store";
 import { View } from "./view/view";
@@ -14,6 +15,11 @@ interface Model {
 
 interface Run {
   readonly store: Store;
+  /** who draws it, and so hears what the kernel told */
+  readonly views: Set<View>;
+  readonly kernel: Kernel;
+  /** the latest: a model is another object in each callback */
+  model: Model;
   /** who listens to the kernel for this store: one, however many views there are */
   feeds: number;
 }
@@ -24,9 +30,20 @@ function runOf(model: Model): Run {
   const uid = model.get("uid") || "";
   let run = runs.get(uid);
   if (!run) {
-    run = { store: new Store(), feeds: 0 };
+    const views = new Set<View>();
+    const store = new Store();
+    const changed = (): void => {
+      for (const view of views) view.later();
+    };
+    const kernel = new Kernel(
+      (words) => run?.model.send(words),
+      () => store.running,
+      changed,
+    );
+    run = { store, views, kernel, model, feeds: 0 };
     runs.set(uid, run);
   }
+  run.model = model;
   return run;
 }
 
@@ -36,6 +53,7 @@ function feed(model: Model, run: Run, signal: AbortSignal): void {
   const { store } = run;
   const ask = (): void => model.send({ type: "resync", have: store.seq });
   const heard = (words: unknown): void => {
+    if (run.kernel.heard(words)) return;
     if (isBatch(words) && store.receive(words)) ask();
   };
   const snapshot = (): void => {
@@ -79,7 +97,9 @@ function render({ model, el, signal }: Props): () => void {
   const life = lifetime(signal);
   const run = runOf(model);
   if (run.feeds === 0) feed(model, run, life.signal);
-  new View(el, run.store, (words) => model.send(words), life.signal, model.get("uid"));
+  const view = new View(el, run.store, run.kernel, life.signal, model.get("uid"));
+  run.views.add(view);
+  life.signal.addEventListener("abort", () => run.views.delete(view));
   return life.end;
 }
 

@@ -1,11 +1,10 @@
 import axe from "axe-core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { mount } from "../src/frozen";
-import type { Change, EntryFacts, RunHead, Snapshot, ToKernel } from "../src/page.gen";
+import type { Change, EntryFacts, RunHead, Say, Snapshot, ToKernel } from "../src/page.gen";
 import { Store } from "../src/store";
 import { clockOf } from "../src/view/clock";
 import widget from "../src/widget";
-import { fakeModel, frame, load, rootOf } from "./util";
+import { fakeModel, frame, load, rootOf, saved } from "./util";
 
 /** a limit for a busy machine, and no promise */
 const AXE_MS = 60_000;
@@ -189,8 +188,7 @@ describe("an approval", () => {
   });
 
   it("in a saved page is answered from Python", () => {
-    const output = document.body.appendChild(document.createElement("div"));
-    mount(output, load("asks_three"));
+    const output = saved(load("asks_three"));
     const text = [...rootOf(output).querySelectorAll<HTMLElement>(".answers")]
       .filter((its) => !its.hidden)
       .map((its) => its.querySelector(".d")?.textContent);
@@ -272,9 +270,9 @@ describe("a run that ends and goes on", () => {
     expect(clock.now(true) - before).toBeGreaterThan(4900);
     expect(clock.now(false)).toBe(700);
     const answered = [3, 4, 5].map((n) => entry(n, { approval: "approved", answered: 47_000, reason: null }));
-    store.receive({ seq: 1, now: 47_001, changes: [...answered, head({ status: "running", ended: null })] });
+    store.receive({ seq: 1, changes: [...answered, head({ status: "running", ended: null })] });
     expect(clock.now(true)).toBeGreaterThan(47_000);
-    store.receive({ seq: 2, now: 50_000, changes: [head({ status: "completed", ended: 49_000 })] });
+    store.receive({ seq: 2, changes: [head({ status: "completed", ended: 49_000 })] });
     skipped += 5000;
     expect(clock.now(true)).toBe(49_000);
   });
@@ -285,7 +283,7 @@ describe("a run that ends and goes on", () => {
     const seen = [[store.status, store.paused]];
     const decided = ["approved", "approved", "denied"] as const;
     decided.forEach((approval, n) => {
-      store.receive({ seq: n + 1, now: 1, changes: [entry(3 + n, { approval, answered: 9, reason: null })] });
+      store.receive({ seq: n + 1, changes: [entry(3 + n, { approval, answered: 9, reason: null })] });
       seen.push([store.status, store.paused]);
     });
     expect(seen).toEqual([
@@ -319,6 +317,7 @@ describe("a run that ends and goes on", () => {
 });
 
 describe("the line under the header", () => {
+  const said = (sentence: string): Say => ({ sentence, more: "", words: "", way: "", dim: false });
   const running = (): Shown => new Shown({ seq: 1, now: 500, changes: load("multi_tok").changes.slice(0, 6) });
   const cancel = (outcome: NonNullable<RunHead["cancel"]>["outcome"], words: string | null = null): Change =>
     head({ cancel: { asked: 500, outcome, words } });
@@ -333,67 +332,31 @@ describe("the line under the header", () => {
     expect(shown.text(".hd > .btn")).toBe("Stopping");
     await shown.tell(cancel("cancelled"));
     expect(shown.text(".say")).toBe("");
-    await shown.tell(head({ status: "cancelled", ended: 3070 }));
+    await shown.tell(head({ status: "cancelled", ended: 3070, say: said("You stopped the run after 3.07 s.") }));
     expect(shown.text(".say")).toBe("You stopped the run after 3.07 s.");
   });
 
-  it.each([
-    ["nothing", "No active runs.", "The server had nothing to stop: No active runs."],
-    ["nothing", null, "The server had nothing to stop."],
-    [
-      "unsupported",
-      null,
-      "This server cannot stop a run; only the connection was closed. The agent may still be running there.",
-    ],
-    [
-      "refused",
-      "Run is locked",
-      "The server refused to stop the run: Run is locked. The agent may still be running there.",
-    ],
-    [
-      "unheard",
-      null,
-      "The server did not answer Stop within 2 s; only the connection was closed. The agent may still be running there.",
-    ],
-  ] as const)("says what became of Stop: %s, %s", async (outcome, words, said) => {
+  it("says what the kernel says, and what one would type", async () => {
     const shown = running();
-    await shown.tell(cancel(outcome, words), head({ status: "cancelled", ended: 3070 }));
-    expect(shown.text(".say")).toBe(said);
-  });
-
-  it("tells that the connection was lost, and taken up again", async () => {
-    const shown = running();
-    await shown.tell(head({ connection: { lost: 3200, back: null, times: 1 } }));
-    expect(shown.text(".say")).toBe("The connection was lost after 3.20 s. Trying again.");
-    await shown.tell(head({ connection: { lost: 3200, back: 3610, times: 1 } }));
-    expect(shown.text(".say")).toBe(
-      "The connection was lost after 3.20 s and taken up again 410 ms later; nothing is missing.",
+    const way = '`letta_nb.attach("run-1")` looks again.';
+    await shown.tell(
+      head({ say: { ...said("The connection closed."), more: "It may go on.", way, words: "EOF <b>" } }),
     );
-    await shown.tell(head({ connection: { lost: 9200, back: 9700, times: 3 } }));
     expect(shown.text(".say")).toBe(
-      "The connection was lost 3 times, last after 9.20 s and taken up again 500 ms later; nothing is missing.",
+      'The connection closed. It may go on. letta_nb.attach("run-1") looks again.EOF <b>',
     );
-  });
-
-  it("tells how the run was come by, when there is nothing else to say", async () => {
-    const shown = running();
-    await shown.tell(head({ note: "This server keeps no streams." }));
-    expect(shown.text(".say")).toBe("This server keeps no streams.");
-    await shown.tell(head({ status: "cancelled", ended: 3070 }));
-    expect(shown.text(".say")).toBe("You stopped the run after 3.07 s.");
-  });
-
-  it("has the way out of an interrupted run", async () => {
-    const shown = running();
-    await shown.tell(head({ status: "interrupted", ended: 9514, run_id: "run-1" }));
-    expect(shown.text(".say")).toContain('on the server. letta_nb.attach("run-1") looks again.');
     expect(shown.text(".say code")).toBe('letta_nb.attach("run-1")');
+    expect(shown.root.querySelector(".say b")).toBeNull();
+    await shown.tell(head({ say: { ...said("The messages were fetched instead."), dim: true } }));
+    expect(shown.text(".say > div > .d")).toContain("The messages were fetched instead.");
+    await shown.tell(head({ say: null }));
+    expect(shown.text(".say")).toBe("");
   });
 
   it("says what the kernel says of a message that was not taken, and offers the answer", async () => {
     const shown = one();
     const error = { type: "pending_approval", message: "The agent still waits for an answer.", detail: null };
-    await shown.tell(head({ status: "failed", ended: 400, error }));
+    await shown.tell(head({ status: "failed", ended: 400, error, say: said(error.message) }));
     expect(shown.text(".say")).toBe("The agent still waits for an answer.");
     expect(shown.buttons()).toEqual(["Approve", "Deny"]);
   });
@@ -401,8 +364,7 @@ describe("the line under the header", () => {
 
 describe("a call", () => {
   it("that was denied did not fail", () => {
-    const output = document.body.appendChild(document.createElement("div"));
-    mount(output, load("denied_step"));
+    const output = saved(load("denied_step"));
     const root = rootOf(output);
     expect(root.querySelector<HTMLElement>(".alert")?.hidden).toBe(true);
     expect(root.querySelector(".x.keep")?.textContent).toBe("denied: too risky");

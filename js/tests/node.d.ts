@@ -4,4 +4,11 @@ declare module "node:fs" {
   export function readdirSync(path: string): string[];
   export function existsSync(path: string): boolean;
 }
+declare module "node:child_process" {
+  export function execFileSync(
+    file: string,
+    args: string[],
+    options: { env: Record<string, string> },
+  ): { toString(encoding?: "utf8"): string };
+}
 declare const process: { env: Record<string, string | undefined> };

@@ -1,11 +1,11 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Change } from "../src/page.gen";
 import { liveSpan, ticks, time } from "../src/time";
-import { laneHeight } from "../src/view/plot";
+import { laneHeight } from "../src/view/laneheight";
 import { Growing } from "../src/view/text";
 import { isDark } from "../src/view/theme";
 import widget from "../src/widget";
-import { fakeModel, frame, rootOf } from "./util";
+import { fakeModel, frame, rootOf, saved } from "./util";
 
 describe("growing text", () => {
   const grown = (text: string, by: number): HTMLElement => {
@@ -27,12 +27,14 @@ describe("growing text", () => {
     expect(element.children.length).toBeGreaterThan(1);
   });
 
-  it("begins anew when the text is another", () => {
+  it("goes back to less of it, and on again", () => {
+    const text = "word and word\nline\n".repeat(1200);
     const element = document.createElement("div");
     const growing = new Growing(element);
-    growing.update("a long text");
-    growing.update("short");
-    expect(element.textContent).toBe("short");
+    for (const to of [20_000, 7_000, 4_001, 4_000, 12_000, 0, 300, text.length, 1, text.length]) {
+      growing.update(text.slice(0, to));
+      expect(element.textContent).toBe(text.slice(0, to));
+    }
   });
 });
 
@@ -69,28 +71,82 @@ describe("theme", () => {
   ])("%s", (color, dark) => expect(isDark(color as string)).toBe(dark));
 });
 
+/** Says which elements come near and go far, as a browser would that lays out the page. */
+class Observer {
+  static readonly all: Observer[] = [];
+  readonly watched = new Set<Element>();
+  root: Element | null = null;
+
+  constructor(private readonly tell: (entries: { target: Element; isIntersecting: boolean }[]) => void) {
+    Observer.all.push(this);
+  }
+
+  observe(element: Element): void {
+    this.watched.add(element);
+  }
+
+  disconnect(): void {
+    this.watched.clear();
+  }
+
+  static move(element: Element, isIntersecting: boolean): void {
+    for (const its of Observer.all) if (its.watched.has(element)) its.tell([{ target: element, isIntersecting }]);
+  }
+}
+
 describe("a very long live run", () => {
-  it("keeps the newest steps in the page, and the rest behind a button", async () => {
+  const real = globalThis.IntersectionObserver;
+  beforeEach(() => {
+    globalThis.IntersectionObserver = Observer as never;
+  });
+  afterEach(() => {
+    globalThis.IntersectionObserver = real;
+    document.body.replaceChildren();
+  });
+
+  it("holds only what is near to the reader, and all of it when it is printed", async () => {
     const fake = fakeModel("long-run");
     const el = document.body.appendChild(document.createElement("div"));
     const ends = [widget.initialize({ model: fake.model }), widget.render({ model: fake.model, el })];
     let seq = 0;
-    const emit = (changes: Change[]): void => fake.emit("msg:custom", { seq: ++seq, now: seq, changes });
+    const emit = (changes: Change[]): void => fake.emit("msg:custom", { seq: ++seq, changes });
     emit([{ op: "run", at: 0, set: { status: "running", timed: true, delivery: "token" } }]);
     for (let step = 0; step < 200; step++) {
       emit([
         { op: "step", at: step, step },
         { op: "open", at: step, entry: step, kind: "assistant", step },
-        { op: "text", entry: step, text: `said ${step}`, marks: [step, `said ${step}`.length] },
+        { op: "text", entry: step, text: `said ${step}`, at: step },
       ]);
       if (step % 10 === 9) await frame();
     }
     const root = rootOf(el);
-    expect(root.querySelectorAll(".tx > .step").length).toBeLessThan(100);
+    const steps = [...root.querySelectorAll(".tx > .step:not(.tail)")];
+    expect(steps).toHaveLength(200);
+    for (const step of steps.slice(0, -5)) Observer.move(step, false);
+    expect(root.querySelectorAll(".tx .row")).toHaveLength(5);
     expect(root.querySelector(".tx")?.textContent).toContain("said 198");
-    root.querySelector<HTMLElement>(".middle .lk")?.click();
-    expect(root.querySelector(".tx")?.textContent).toContain("said 100");
+    Observer.move(steps[7] as Element, true);
+    expect(steps[7]?.textContent).toContain("said 7");
+    window.dispatchEvent(new Event("beforeprint"));
+    expect(root.querySelectorAll(".tx .row")).toHaveLength(200);
     for (const end of ends) end();
-    el.remove();
+  });
+
+  it("is drawn at its beginning and its end, and step by step as they come near", () => {
+    const changes: Change[] = [{ op: "run", at: 0, set: { status: "completed", timed: true, ended: 500 } }];
+    for (let step = 0; step < 500; step++) {
+      changes.push(
+        { op: "step", at: step, step },
+        { op: "open", at: step, entry: step, kind: "assistant", step },
+        { op: "text", entry: step, text: `said ${step}`, at: step },
+      );
+    }
+    const root = rootOf(saved({ seq: 0, now: 500, changes }));
+    expect([...root.querySelectorAll(".tx .row")].map((row) => row.textContent?.match(/\d+$/)?.[0])).toHaveLength(6);
+    root.querySelector<HTMLElement>(".middle .lk")?.click();
+    expect(root.querySelectorAll(".tx > .step:not(.tail)")).toHaveLength(500);
+    expect(root.querySelectorAll(".tx .row").length).toBeLessThan(50);
+    Observer.move(root.querySelectorAll(".tx > .step")[300] as Element, true);
+    expect(root.querySelector(".tx")?.textContent).toContain("said 300");
   });
 });

@@ -1,8 +1,12 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { mount } from "../src/frozen";
 import type { Batch, Change, Snapshot } from "../src/page.gen";
+import type { More } from "../src/view/context";
 
 const folder = process.env.LNB_FIXTURES ?? "fixtures";
-export const names = readdirSync(folder).map((file) => file.replace(".json", ""));
+export const names = readdirSync(folder)
+  .filter((file) => file.endsWith(".json"))
+  .map((file) => file.replace(".json", ""));
 export const load = (name: string): Snapshot => JSON.parse(readFileSync(`${folder}/${name}.json`, "utf8")) as Snapshot;
 
 /** A reproducible random number in 0..1. */
@@ -20,14 +24,14 @@ export function torn(snapshot: Snapshot, roll: () => number): Batch[] {
   const batches: Batch[] = [];
   for (let at = 0; at < changes.length; ) {
     const size = 1 + Math.floor(roll() * 6);
-    batches.push({ seq: batches.length + 1, now: snapshot.now, changes: changes.slice(at, at + size) });
+    batches.push({ seq: batches.length + 1, changes: changes.slice(at, at + size) });
     at += size;
   }
   return batches;
 }
 
 function tear(change: Change, roll: () => number): Change[] {
-  if (change.op !== "text" || !change.marks.length) return [change];
+  if (change.op !== "text" || !change.marks) return [change];
   const parts: Change[] = [];
   let from = 0;
   let marks: number[] = [];
@@ -35,10 +39,25 @@ function tear(change: Change, roll: () => number): Change[] {
     const [at, to] = [change.marks[n] as number, change.marks[n + 1] as number];
     marks.push(at, to - from);
     if (n + 2 < change.marks.length && roll() < 0.5) continue;
-    parts.push({ ...change, text: change.text.slice(from, to), marks });
+    const { op, entry } = change;
+    const piece = { op, entry, text: change.text.slice(from, to) } as const;
+    // a piece with one mark is told in short
+    parts.push(marks.length === 2 ? { ...piece, at } : { ...piece, marks });
     [from, marks] = [to, []];
   }
   return parts;
+}
+
+/** The changes that a page would have been sent by a moment: another way to the same state. */
+export function upTo(snapshot: Snapshot, ms: number): Change[] {
+  const cut = (change: Change): Change[] => {
+    if (change.op !== "text") return change.at !== null && change.at <= ms ? [change] : [];
+    const marks = change.marks ?? (change.at === undefined ? [] : [change.at, change.text.length]);
+    const kept = marks.filter((_, n) => (marks[n - (n % 2)] as number) <= ms);
+    const { op, entry } = change;
+    return kept.length ? [{ op, entry, text: change.text.slice(0, kept.at(-1)), marks: kept }] : [];
+  };
+  return snapshot.changes.flatMap(cut);
 }
 
 export interface FakeModel {
@@ -74,3 +93,31 @@ export function fakeModel(uid: string, snapshot: Snapshot | null = null): FakeMo
 
 export const frame = (): Promise<void> => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 5)));
 export const rootOf = (el: Element, n = 0): ShadowRoot => el.querySelectorAll(".lnb-host")[n]?.shadowRoot as ShadowRoot;
+
+export const more = (): Promise<More> => import("../src/more").then((its) => its.more);
+
+/** A saved output in the page: a run, and its run file if it holds one. */
+export function saved(snapshot: Snapshot, raw: (() => Promise<string>) | null = null): HTMLElement {
+  const output = document.createElement("div");
+  const bare = document.createElement("div");
+  bare.className = "lnb-bare";
+  output.append(bare);
+  document.body.append(output);
+  mount(output, snapshot, more, raw);
+  return output;
+}
+
+/** What is seen: the test page lays nothing out, but it knows what is hidden. */
+export const seen = <T extends HTMLElement>(root: ParentNode, selector: string): T[] =>
+  [...root.querySelectorAll<T>(selector)].filter((its) => !its.closest("[hidden]"));
+
+export function press(root: ShadowRoot, key: string, on: Element | null = root.querySelector(".lnb")): void {
+  on?.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, composed: true, cancelable: true }));
+}
+
+/** The text that is seen. */
+export function textOf(node: Node): string {
+  if (node.nodeType === Node.TEXT_NODE) return node.nodeValue ?? "";
+  if ((node as HTMLElement).hidden) return "";
+  return [...node.childNodes].map(textOf).join("");
+}

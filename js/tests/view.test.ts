@@ -4,20 +4,10 @@ import { mount } from "../src/frozen";
 import { safeUrl } from "../src/markdown";
 import type { Change, Snapshot } from "../src/page.gen";
 import widget from "../src/widget";
-import { dice, fakeModel, frame, load, names, rootOf, torn } from "./util";
+import { dice, fakeModel, frame, load, more, names, rootOf, saved, torn } from "./util";
 
 beforeEach(() => document.body.replaceChildren());
 afterEach(() => document.body.replaceChildren());
-
-function saved(snapshot: Snapshot): HTMLElement {
-  const output = document.createElement("div");
-  const bare = document.createElement("div");
-  bare.className = "lnb-bare";
-  output.append(bare);
-  document.body.append(output);
-  mount(output, snapshot);
-  return output;
-}
 
 describe("saved output", () => {
   it.each(names)("%s is drawn, and the bare transcript steps back", (name) => {
@@ -29,7 +19,7 @@ describe("saved output", () => {
 
   it("run twice is one view", () => {
     const output = saved(load("hello_tok"));
-    mount(output, load("hello_tok"));
+    mount(output, load("hello_tok"), more, null);
     expect(output.querySelectorAll(".lnb-host")).toHaveLength(1);
   });
 

@@ -10,6 +10,7 @@ export class Card {
   readonly element = h("div", "card");
   private timer = 0;
   private anchor: Element | null = null;
+  private asked: (() => void) | null = null;
 
   constructor(private readonly frame: HTMLElement) {
     this.element.setAttribute("role", "tooltip");
@@ -33,7 +34,9 @@ export class Card {
 
   open(anchor: Element, content: () => Node[] | null, fraction: number): void {
     const nodes = content();
-    if (!nodes) return void this.close();
+    if (!nodes) this.close();
+    this.asked = () => this.open(anchor, content, fraction);
+    if (!nodes) return;
     this.anchor = anchor;
     this.element.replaceChildren(...nodes);
     show(this.element, true);
@@ -47,6 +50,11 @@ export class Card {
     this.element.style.left = `${Math.max(4, left - frame.left)}px`;
   }
 
+  /** What could not be told when it was asked can be now. */
+  again(): void {
+    this.asked?.();
+  }
+
   /** Not at once: the pointer may be on its way to the next lane. */
   private later(): void {
     clearTimeout(this.timer);
@@ -57,7 +65,7 @@ export class Card {
   close(): boolean {
     clearTimeout(this.timer);
     const was = this.anchor !== null;
-    this.anchor = null;
+    this.anchor = this.asked = null;
     show(this.element, false);
     return was;
   }

@@ -1,14 +1,24 @@
 /** What the parts of one view share. */
 
-import type { ToKernel } from "../page.gen";
-import type { Store } from "../store";
+import type { Outside } from "../outside";
+import type { Lane, Waterfall } from "../phases";
+import type { Entry, Store } from "../store";
+import type { Scale } from "./scale";
+import { type Sought, unsought } from "./sought";
 
-/** What the reader opened, kept by run so that a second view, and the saved output, show the same. */
+export type Pane = "transcript" | "raw" | "memory" | "context";
+
+/** What the reader opened and chose, kept by run so that a second view, and the saved output, show the same. */
 export interface Ui {
   readonly open: Map<string, boolean>;
   all: boolean | null;
   full: boolean;
   middle: boolean;
+  pane: Pane;
+  /** the part of the time axis that is shown, ms; null: all of it */
+  zoom: readonly [from: number, to: number] | null;
+  speed: number;
+  sought: Sought;
   /** when Stop was pressed, by this page's clock */
   stopped: number | null;
   /** by call: the reason that is being typed, and the answer that was sent and has not been heard of */
@@ -22,16 +32,61 @@ export interface Sent {
   at: number;
 }
 
+/** A part of the view that is drawn while it is chosen. */
+export interface Shown {
+  readonly element: HTMLElement;
+  update(): void;
+}
+
+export interface Menus {
+  toggle(): void;
+  /** true: it was open */
+  close(focus: boolean): boolean;
+}
+
+/** Whose lanes a canvas shows. */
+export interface PlotOwner {
+  readonly card: { open(anchor: Element, content: () => Node[] | null, fraction: number): void; close(): boolean };
+  go(lane: Lane): void;
+  describe(lane: Lane): HTMLElement[] | null;
+}
+
+export interface LanesPlot {
+  readonly canvas: HTMLCanvasElement;
+  height(count: number): number;
+  update(lanes: readonly Lane[], scale: Scale): void;
+}
+
+export interface Marks {
+  /** `at`: the entry of the current match, and its place within it */
+  mark(list: HTMLElement, query: string, at: [entry: number, nth: number] | null): void;
+  scrollToCurrent(): void;
+}
+
+/** See `more.ts`. */
+export interface More {
+  laneCard(store: Store, fall: Waterfall, lane: Lane): HTMLElement[];
+  plot(owner: PlotOwner): LanesPlot;
+  marks(signal: AbortSignal): Marks;
+  readonly css: string;
+  /** what each key does */
+  readonly keys: readonly (readonly [keys: string, words: string])[];
+  entryText(store: Store, entry: Entry): string;
+  menu(ctx: Context, element: HTMLElement, button: HTMLElement): Menus;
+  panes(ctx: Context): Record<Exclude<Pane, "transcript">, Shown>;
+}
+
 export interface Context {
   readonly store: Store;
   readonly ui: Ui;
   /** a prefix for ids, one a view: ids are unique in its own shadow root only */
   readonly id: string;
   /** null: nobody listens, this is a saved output */
-  readonly send: ((words: ToKernel) => void) | null;
-  /** ms since the request, by the kernel's clock as far as it told */
+  readonly send: Outside["send"];
+  readonly outside: Outside;
+  /** ms since the request, by the kernel's clock as far as it told; at an earlier moment, that moment */
   now(): number;
-  /** the run goes on, or waits for a person, and somebody listens */
+  /** the run goes on, or waits for a person, and somebody listens; not at an earlier moment */
   live(): boolean;
   /** something changed that only the page knows: draw again */
   redraw(): void;
@@ -39,6 +94,10 @@ export interface Context {
   calm(): boolean;
   /** open an entry, bring it into view and put the focus on it */
   reveal(entry: number): void;
+  /** code that is not here yet, and its style */
+  more(): Promise<More>;
+  /** show the run as it stood at a moment, ms; null: its end */
+  travel(moment: number | null): void;
 }
 
 type Shared = typeof globalThis & { [key: symbol]: Map<string, Ui> | undefined };
@@ -46,7 +105,7 @@ type Shared = typeof globalThis & { [key: symbol]: Map<string, Ui> | undefined }
 export function uiOf(uid: string): Ui {
   const shared = globalThis as Shared;
   // another number when `Ui` changes: outputs of other versions share the page
-  const key = Symbol.for("letta_nb.ui.2");
+  const key = Symbol.for("letta_nb.ui.3");
   shared[key] ??= new Map();
   const known = shared[key];
   let ui = uid ? known.get(uid) : undefined;
@@ -56,6 +115,10 @@ export function uiOf(uid: string): Ui {
       all: null,
       full: false,
       middle: false,
+      pane: "transcript",
+      zoom: null,
+      speed: 1,
+      sought: unsought(),
       stopped: null,
       reasons: new Map(),
       answers: new Map(),

@@ -2,7 +2,7 @@
 
 import { button, h, say, set, show } from "../dom";
 import { type Icon, icon } from "../icons";
-import type { Status, Usage } from "../page.gen";
+import type { Cost, Status, Usage } from "../page.gen";
 import { count, plural, running, time, waiting } from "../time";
 import { failed } from "./call";
 import type { Card } from "./card";
@@ -40,8 +40,9 @@ export class Header {
   private readonly stop: HTMLButtonElement;
   private readonly stopWord = h("span");
   private readonly tokens: HTMLButtonElement;
+  private readonly cost = h("span", "cost");
   private readonly clock = h("span", "clock");
-  private shown: Status | null = null;
+  private shown: Status | "earlier" | null = null;
 
   constructor(
     private readonly ctx: Context,
@@ -56,7 +57,7 @@ export class Header {
     card.attach(this.tokens, () => this.tokenCard(), 0);
     set(this.clock, { "aria-live": "off" });
     const who = h("span", "who", this.agent, this.model);
-    this.element = h("div", "hd", this.status, this.alert, who, this.stop, this.tokens, this.clock);
+    this.element = h("div", "hd", this.status, this.alert, who, this.stop, this.tokens, this.cost, this.clock);
   }
 
   private pressStop(): void {
@@ -72,19 +73,21 @@ export class Header {
     const { head } = store;
     const status = statusOf(this.ctx);
     // Stop is asked of what the server runs, once each time it goes on
-    const running = (head.status ?? "running") === "running";
+    const running = (store.last.status ?? "running") === "running";
     if (!running) ui.stopped = null;
     const stopping = ui.stopped !== null || !!head.cancel;
-    if (status !== this.shown) this.drawStatus(status);
+    const earlier = store.moment !== null;
+    this.drawStatus(earlier ? "earlier" : status);
     const bad = store.entries.filter(failed).length;
     show(this.alert, bad > 0);
     say(this.alert, bad ? `${plural(bad, "tool")} failed` : "");
     this.name(this.agent, head.agent, head.server ? ` on ${head.server}` : "");
     this.name(this.model, head.model, "");
-    show(this.stop, running && send !== null);
+    show(this.stop, running && send !== null && !earlier);
     this.stop.disabled = stopping;
     say(this.stopWord, stopping ? "Stopping" : "Stop");
-    this.drawTokens(head.usage ?? null);
+    this.drawTokens(head.usage ?? null, earlier);
+    this.drawCost(head.cost ?? null);
     this.tick();
   }
 
@@ -94,22 +97,36 @@ export class Header {
     if (text) set(element, { title: text + more });
   }
 
-  private drawStatus(status: Status): void {
+  private drawStatus(status: Status | "earlier"): void {
+    if (status === this.shown) return;
     this.shown = status;
-    this.status.className = `status ${BAD[status] ?? ""}`;
-    const drawn = h("span", status === "running" ? "pulse" : "", icon(status as Icon));
-    this.status.replaceChildren(drawn, h("span", "", STATUS[status]));
+    const past = status === "earlier";
+    this.status.className = `status ${past ? "a" : (BAD[status] ?? "")}`;
+    this.clock.classList.toggle("a", past);
+    const drawn = h("span", status === "running" ? "pulse" : "", icon(past ? "requires_approval" : (status as Icon)));
+    this.status.replaceChildren(drawn, h("span", "", past ? "Earlier moment" : STATUS[status]));
   }
 
-  private drawTokens(usage: Usage | null): void {
+  /** `$0.0011`; what a tenth of a cent does not show is told in more places. */
+  private drawCost(cost: Cost | null): void {
+    show(this.cost, cost !== null);
+    if (!cost) return;
+    say(this.cost, `$${cost.usd.toFixed(cost.usd >= 1 ? 2 : cost.usd >= 0.001 || cost.usd === 0 ? 4 : 6)}`);
+    const since = cost.price_date ? `, by the list price of ${cost.price_date}` : ", by list price";
+    set(this.cost, { title: `${cost.usd} US dollars${since}` });
+  }
+
+  private drawTokens(usage: Usage | null, earlier: boolean): void {
     const parts = [
       [usage?.input_tokens, "in"],
       [usage?.output_tokens, "out"],
     ].filter((part): part is [number, string] => typeof part[0] === "number");
-    const words = parts.map(([number, side]) => `${count(number)} ${side}`).join("  ");
-    show(this.tokens, parts.length > 0);
+    const none = earlier && this.ctx.store.last.usage ? "tokens not reported yet" : "";
+    const words = parts.map(([number, side]) => `${count(number)} ${side}`).join("  ") || none;
+    show(this.tokens, words !== "");
     if (this.tokens.dataset.words === words) return;
     this.tokens.dataset.words = words;
+    if (!parts.length) return void this.tokens.replaceChildren(none);
     const figures = h("span", "", ...parts.flatMap(([number, side]) => [count(number), h("i", "", side)]));
     const said = h("span", "vh", this.tokenWords(usage).join(", "));
     this.tokens.replaceChildren(set(figures, { "aria-hidden": "true" }), said);
@@ -131,6 +148,7 @@ export class Header {
       const inner = label.startsWith("of which");
       table.append(h("tr", "", h("td"), h("td", inner ? "d" : "", label), h("td", inner ? "d" : "", count(value))));
     }
+    if (!usage) return [h("p", "", "The server reports tokens at the end of the run.")];
     return [h("h3", "", h("span", "", "Tokens, as the server reported them")), table];
   }
 

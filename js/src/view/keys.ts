@@ -3,21 +3,19 @@
 import { h, show } from "../dom";
 import { failed } from "./call";
 import type { Context } from "./context";
-import { entryText } from "./plaintext";
 import { copy } from "./text";
-
-const HELP: readonly [string, string][] = [
-  ["j  k", "next, previous row"],
-  ["e  Enter", "open or fold a row"],
-  ["E", "expand or fold all"],
-  ["x", "next failure"],
-  ["c", "copy the row"],
-  ["?", "this list"],
-];
 
 export interface Acts {
   toggleAll(): void;
-  closeCard(): boolean;
+  find(): void;
+  tab(number: number): void;
+  event(by: 1 | -1): void;
+  step(by: 1 | -1): void;
+  ends(last: boolean): void;
+  play(): void;
+  zoom(step: number | null): void;
+  /** close what is open on top of the rest; false: nothing was */
+  close(): boolean;
 }
 
 export class Keys {
@@ -28,12 +26,13 @@ export class Keys {
     private readonly root: HTMLElement,
     private readonly acts: Acts,
   ) {
-    const list = h("dl");
-    for (const [keys, words] of HELP) list.append(h("dt", "", h("kbd", "", keys)), h("dd", "", words));
-    this.help.append(list);
     show(this.help, false);
     root.addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || !this.act(event.key)) return;
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      // what is typed into a box, and a key that presses what has the focus, are not ours
+      const typing = this.focused?.matches("input:not([type=checkbox]),select,textarea");
+      if ((typing && event.key !== "Escape") || (event.key === " " && this.focused?.matches("button,input"))) return;
+      if (!this.act(event.key)) return;
       event.preventDefault();
       event.stopPropagation();
     });
@@ -49,21 +48,57 @@ export class Keys {
 
   /** True: the key was ours. */
   private act(key: string): boolean {
-    if (key === "Escape") return this.escape();
-    if (key === "j" || key === "k") return this.step(key === "j" ? 1 : -1);
-    if (key === "e") return this.open();
-    if (key === "x") return this.nextFailure();
-    if (key === "c") return this.copyRow();
-    if (key === "E") this.acts.toggleAll();
-    else if (key === "?") show(this.help, this.help.hidden === true);
-    else return false;
+    const { acts } = this;
+    const does: Record<string, () => unknown> = {
+      Escape: () => this.escape(),
+      j: () => this.step(1),
+      k: () => this.step(-1),
+      e: () => this.open(),
+      E: () => acts.toggleAll(),
+      x: () => this.nextFailure(),
+      c: () => this.copyRow(),
+      "/": () => acts.find(),
+      f: () => acts.find(),
+      "[": () => acts.event(-1),
+      "]": () => acts.event(1),
+      ArrowLeft: () => this.onRail() && acts.event(-1),
+      ArrowRight: () => this.onRail() && acts.event(1),
+      "{": () => acts.step(-1),
+      "}": () => acts.step(1),
+      Home: () => acts.ends(false),
+      End: () => acts.ends(true),
+      " ": () => acts.play(),
+      z: () => acts.zoom(this.stepOf()),
+      "?": () => void this.showHelp(),
+    };
+    if (/^[1-4]$/.test(key)) acts.tab(Number(key));
+    else if (!Object.hasOwn(does, key)) return false;
+    else return does[key]?.() !== false;
     return true;
   }
 
+  private async showHelp(): Promise<void> {
+    const { keys } = await this.ctx.more();
+    const rows = keys.flatMap(([keys, words]) => [h("dt", "", h("kbd", "", keys)), h("dd", "", words)]);
+    this.help.replaceChildren(h("dl", "", ...rows));
+    show(this.help, this.help.hidden === true);
+  }
+
+  private onRail(): boolean {
+    return this.focused?.matches(".rail") ?? false;
+  }
+
+  /** The step of the row, or the lane, that has the focus. */
+  private stepOf(): number | null {
+    const lane = this.focused?.closest<HTMLElement>(".ln")?.dataset.step;
+    const entry = this.ctx.store.entries[this.entryOf(this.focused?.closest(".r"))];
+    return lane !== undefined ? Number(lane) : (entry?.step ?? null);
+  }
+
+  /** One thing at a time; with nothing left to close, out of the view and back to the cell. */
   private escape(): boolean {
-    const closed = this.acts.closeCard();
-    if (this.help.hidden) return closed;
-    show(this.help, false);
+    if (!this.help.hidden) show(this.help, false);
+    else return this.acts.close();
     return true;
   }
 
@@ -98,7 +133,7 @@ export class Keys {
     const entry = this.ctx.store.entries[this.entryOf(row)];
     const note = row?.querySelector<HTMLElement>(".x");
     if (!row || !entry || !note) return false;
-    void copy(entryText(this.ctx.store, entry), note);
+    void this.ctx.more().then((more) => copy(more.entryText(this.ctx.store, entry), note));
     return true;
   }
 }

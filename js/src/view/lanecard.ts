@@ -1,45 +1,13 @@
-/** What a lane says of itself: in the hover card, and to a screen reader. */
+/** The hover card of a lane: its parts with their figures and sources, and who timed what. */
 
 import { h } from "../dom";
-import type { Lane, Phase, PhaseKind, Waterfall } from "../phases";
+import type { Lane, Waterfall } from "../phases";
 import type { Store } from "../store";
-import { fine, moment, patience, time } from "../time";
+import { moment, time } from "../time";
 import { KINDS, key } from "./kinds";
+import { figure, nameOf, parts } from "./lanewords";
 
-interface Part {
-  kind: PhaseKind;
-  ms: number;
-  source: Phase["source"];
-  atMost: boolean;
-}
-
-/** The lane's phases, each kind once. */
-function parts(lane: Lane): Part[] {
-  const made: Part[] = [];
-  for (const { kind, start, end, source, atMost } of lane.phases) {
-    const known = made.find((part) => part.kind === kind && part.source === source);
-    if (known) known.ms += end - start;
-    else made.push({ kind, ms: end - start, source, atMost });
-  }
-  return made;
-}
-
-const figure = (part: Part): string =>
-  (part.atMost ? "≤ " : "") + (part.kind === "pending" ? patience(part.ms) : fine(part.ms));
 const ranOut = (lane: Lane, store: Store): boolean => lane.step >= store.steps.length;
-
-function nameOf(lane: Lane): [step: string, label: string] {
-  return [`Step ${lane.step + 1}`, lane.label];
-}
-
-/** `Step 3, slow_lookup, 4.94 s: waiting for model 51.5 ms, ... tool running 4.77 s by server` */
-export function laneLabel(lane: Lane): string {
-  const its = parts(lane).map(
-    (part) => `${KINDS[part.kind][2]} ${figure(part)}${part.source === "server" ? " by server" : ""}`,
-  );
-  const name = nameOf(lane).filter(Boolean).join(", ");
-  return `${name}, ${time(lane.end - lane.start)}${its.length ? `: ${its.join(", ")}` : ""}${lane.cut ? ", cut" : ""}`;
-}
 
 export function laneCard(store: Store, fall: Waterfall, lane: Lane): HTMLElement[] {
   const [step, label] = nameOf(lane);

@@ -4,15 +4,17 @@ import { button, h, say, set, show } from "../dom";
 import type { Lane, Phase, Waterfall } from "../phases";
 import { time, waiting } from "../time";
 import type { Card } from "./card";
-import type { Context } from "./context";
+import type { Context, LanesPlot, More, PlotOwner } from "./context";
 import { KINDS } from "./kinds";
-import { laneCard, laneLabel } from "./lanecard";
-import { FEW, laneHeight, Plot } from "./plot";
+import { FEW, laneHeight } from "./laneheight";
+import { laneLabel } from "./lanewords";
+import type { Scale } from "./scale";
 
 const LABELLED = 8;
 /** how often very many lanes are drawn while they grow */
 const PLOT_MS = 250;
 const EPS = 0.05;
+const DRAG_PX = 6;
 /** px, as in the style sheet; else 2 */
 const LEAST: Record<string, number> = { gap: 8, tick: 1, sp: 0, cutoff: 11 };
 
@@ -44,20 +46,24 @@ class LaneRow {
     this.button.prepend(...parts);
   }
 
-  update(lane: Lane, span: number, number: string, live: boolean, ticked: boolean): void {
+  update(lane: Lane, scale: Scale, number: string, live: boolean, ticked: boolean): void {
     if (!this.number.parentNode) this.dress();
     say(this.number, number);
-    say(this.label, lane.label);
+    const { moment } = this.lanes;
+    const begun = moment === null || lane.start <= moment;
+    say(this.label, begun ? lane.label : "");
     this.label.classList.toggle("sans", lane.entry === null);
     const counts = live && this.lanes.asks ? waiting : time;
-    say(this.time, lane.first ? counts(lane.end - lane.start) : "");
+    say(this.time, lane.first && begun ? counts(Math.min(lane.end, moment ?? lane.end) - lane.start) : "");
     const { style } = this.track;
+    const zoomed = this.lanes.ctx.ui.zoom !== null;
     const from = lane.phases[0]?.start ?? lane.start;
     const to = lane.phases.at(-1)?.end ?? lane.end;
     this.segments(lane, live, ticked);
+    this.button.classList.toggle("out", zoomed && (scale.at(to) <= 0 || scale.at(from) >= 1));
     // what has a least width stays inside the track
-    style.left = `min(${((from / span) * 100).toFixed(3)}%, 100% - ${this.least}px)`;
-    style.width = `max(${(((to - from) / span) * 100).toFixed(3)}%, ${this.least}px)`;
+    style.left = zoomed ? scale.place(from) : `min(${scale.place(from)}, 100% - ${this.least}px)`;
+    style.width = `max(${((scale.at(to) - scale.at(from)) * 100).toFixed(3)}%, ${this.least}px)`;
   }
 
   private segments(lane: Lane, live: boolean, ticked: boolean): void {
@@ -97,30 +103,79 @@ class LaneRow {
   }
 }
 
-export class Lanes {
+export class Lanes implements PlotOwner {
   private readonly grid = h("div", "grid");
   private readonly now = h("i", "now");
   private readonly list = h("ul");
   readonly element = h("div", "lanes", this.grid, this.list);
   private rows: LaneRow[] = [];
-  private readonly plot: Plot;
+  private plot: LanesPlot | null = null;
+  private more: More | null = null;
   private fall: Waterfall | null = null;
   private lines = "";
   private plotted = 0;
+  /** the lane that one is at, of many */
+  private at = 0;
+  private shape = "";
+  private scale: Scale | null = null;
+  /** where the reader drew out a part of the time, 0 to 1 of the track */
+  private readonly drawn = h("i", "drawn");
+  moment: number | null = null;
 
   constructor(
-    private readonly ctx: Context,
+    readonly ctx: Context,
     readonly card: Card,
   ) {
     set(this.list, { "aria-label": "Time by step" });
-    this.plot = new Plot(this);
-    this.element.append(this.plot.canvas);
     this.list.addEventListener("keydown", (event) => this.move(event));
+    this.element.addEventListener("pointerdown", (event) => this.draw(event));
   }
 
   /** A person is waited for: what grows does so in whole seconds. */
   get asks(): boolean {
     return this.ctx.store.status === "requires_approval";
+  }
+
+  private async load(): Promise<void> {
+    const more = await this.ctx.more();
+    if (this.more) return;
+    this.more = more;
+    // who asked for it may still be there
+    this.card.again();
+    this.plot = more.plot(this);
+    this.element.append(this.plot.canvas);
+    this.plotted = 0;
+    this.shape = "";
+    this.ctx.redraw();
+  }
+
+  /** Draw out a part of the time to see it closer. */
+  private draw(down: PointerEvent): void {
+    const box = this.grid.getBoundingClientRect();
+    const at = (event: PointerEvent): number => (event.clientX - box.left) / box.width;
+    const { scale, element, drawn } = this;
+    if (down.button !== 0 || !scale || at(down) < 0 || at(down) > 1) return;
+    let range: [number, number] | null = null;
+    const move = (event: PointerEvent): void => {
+      const far = Math.abs(event.clientX - down.clientX) >= DRAG_PX;
+      range = far || range ? ([at(down), at(event)].sort((a, b) => a - b) as [number, number]) : null;
+      if (!range) return;
+      this.card.close();
+      element.setPointerCapture(down.pointerId);
+      drawn.style.left = `${Math.max(range[0], 0) * 100}%`;
+      drawn.style.right = `${(1 - Math.min(range[1], 1)) * 100}%`;
+      this.grid.append(drawn);
+    };
+    const end = (event: Event): void => {
+      for (const name of ["pointerup", "pointercancel"]) element.removeEventListener(name, end);
+      element.removeEventListener("pointermove", move);
+      drawn.remove();
+      if (!range || event.type === "pointercancel") return;
+      this.ctx.ui.zoom = [scale.ms(range[0]), scale.ms(range[1])];
+      this.ctx.redraw();
+    };
+    element.addEventListener("pointermove", move);
+    for (const name of ["pointerup", "pointercancel"]) element.addEventListener(name, end);
   }
 
   go(lane: Lane): void {
@@ -129,11 +184,12 @@ export class Lanes {
   }
 
   describe(lane: Lane): HTMLElement[] | null {
-    return this.fall && laneCard(this.ctx.store, this.fall, lane);
+    if (!this.more) void this.load();
+    return this.fall && (this.more?.laneCard(this.ctx.store, this.fall, lane) ?? null);
   }
 
-  update(fall: Waterfall, span: number, ticks: readonly number[], live: boolean): void {
-    this.fall = fall;
+  update(fall: Waterfall, scale: Scale, live: boolean, moment: number | null): void {
+    Object.assign(this, { fall, scale, moment });
     const { lanes } = fall;
     show(this.element, lanes.length > 0);
     const plotted = lanes.length > FEW;
@@ -141,62 +197,93 @@ export class Lanes {
     classList.toggle("dense", lanes.length > LABELLED && !plotted);
     classList.toggle("plot", plotted);
     style.setProperty("--h", `${laneHeight(lanes.length)}px`);
-    this.drawGrid(span, ticks, live ? fall.end : null);
+    classList.toggle("cut", moment !== null);
+    classList.toggle("zoomed", this.ctx.ui.zoom !== null);
+    if (moment !== null) style.setProperty("--cut", `${(1 - Math.min(Math.max(scale.at(moment), 0), 1)) * 100}%`);
+    this.drawGrid(scale, live ? fall.end : moment);
     this.list.className = plotted ? "vh" : "";
-    show(this.plot.canvas, plotted);
-    style.height = plotted ? `${this.plot.height(lanes.length)}px` : "";
+    if (plotted && !this.plot) void this.load();
+    if (this.plot) show(this.plot.canvas, plotted);
+    style.height = plotted && this.plot ? `${this.plot.height(lanes.length)}px` : "";
     if (plotted && live && performance.now() - this.plotted < PLOT_MS) return;
     this.plotted = performance.now();
-    if (plotted) this.plot.update(lanes, span);
-    if (!plotted || !live) this.drawRows(lanes, span, live, plotted);
+    const shape = `${scale.key}.${lanes.length}`;
+    // what is cut at a moment is drawn already
+    if (plotted && moment !== null && this.shape === shape) return;
+    this.shape = shape;
+    if (plotted) this.plot?.update(lanes, scale);
+    if (!plotted) this.drawRows(lanes, scale, live);
+    else if (!live) this.tell(lanes);
   }
 
-  private drawRows(lanes: readonly Lane[], span: number, live: boolean, plotted: boolean): void {
+  private drawRows(lanes: readonly Lane[], scale: Scale, live: boolean): void {
     while (this.rows.length > lanes.length) this.rows.pop()?.element.remove();
     const dense = lanes.length > LABELLED;
     const ticked = this.ctx.store.head.delivery !== "step";
     lanes.forEach((lane, n) => {
-      let row = this.rows[n];
-      if (!row) {
-        row = new LaneRow(this);
-        row.button.tabIndex = n ? -1 : 0;
-        this.rows.push(row);
-        this.list.append(row.element);
-      }
       const number = lane.first && (!dense || lane.step % 5 === 4 || lane.step === 0) ? String(lane.step + 1) : "";
       const grows = live && Math.abs(lane.end - (this.fall?.end ?? 0)) < 1;
-      if (!plotted) row.update(lane, span, number, grows, ticked);
-      row.lane = lane;
-      say(row.words, laneLabel(lane));
+      this.row(lane, n).update(lane, scale, number, grows, ticked);
     });
   }
 
-  private drawGrid(span: number, ticks: readonly number[], now: number | null): void {
-    const lines = `${span}.${ticks.length}`;
-    if (lines !== this.lines) {
-      this.lines = lines;
-      const made = ticks.map((at) => {
+  private row(lane: Lane, n: number): LaneRow {
+    let row = this.rows[n];
+    if (!row) {
+      row = new LaneRow(this);
+      row.button.tabIndex = n ? -1 : 0;
+      this.rows.push(row);
+      this.list.append(row.element);
+    }
+    row.lane = lane;
+    row.button.dataset.step = String(lane.step);
+    say(row.words, laneLabel(lane));
+    return row;
+  }
+
+  /** What a canvas shows is a list for who cannot see it: of that, the lane one is at, and those beside it. */
+  private tell(lanes: readonly Lane[]): void {
+    this.at = Math.min(this.at, lanes.length - 1);
+    const from = Math.max(0, Math.min(this.at - 1, lanes.length - 3));
+    while (this.rows.length > 3) this.rows.pop()?.element.remove();
+    lanes.slice(from, from + 3).forEach((lane, n) => {
+      const row = this.row(lane, n);
+      row.button.tabIndex = from + n === this.at ? 0 : -1;
+      set(row.element, { "aria-posinset": String(from + n + 1), "aria-setsize": String(lanes.length) });
+    });
+  }
+
+  private drawGrid(scale: Scale, now: number | null): void {
+    if (scale.key !== this.lines) {
+      this.lines = scale.key;
+      const made = scale.ticks.map(({ at }) => {
         const line = h("i");
-        line.style.left = `${(at / span) * 100}%`;
+        line.style.left = scale.place(at);
         return line;
       });
       this.grid.replaceChildren(...made, this.now);
     }
-    show(this.now, now !== null);
-    if (now !== null) this.now.style.left = `${((now / span) * 100).toFixed(3)}%`;
+    const seen = now !== null && scale.at(now) >= 0 && scale.at(now) <= 1;
+    show(this.now, seen);
+    if (seen) this.now.style.left = scale.place(now);
   }
 
   /** One stop for Tab; arrows go from lane to lane. */
   private move(event: KeyboardEvent): void {
     const by = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
-    if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
+    const lanes = this.fall?.lanes ?? [];
+    const plotted = lanes.length > FEW;
     const at = this.rows.findIndex((row) => row.button === event.target);
-    const next = this.rows[at + by];
-    if (!next) return;
+    const lane = this.rows[at]?.lane;
+    const next = lane && lanes[lanes.indexOf(lane) + by];
+    if (!by || !next || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     event.stopPropagation();
-    if (this.rows[at]) this.rows[at].button.tabIndex = -1;
-    next.button.tabIndex = 0;
-    next.button.focus();
+    this.at = lanes.indexOf(next);
+    if (plotted) this.tell(lanes);
+    for (const row of this.rows) {
+      row.button.tabIndex = row.lane === next ? 0 : -1;
+      if (row.lane === next) row.button.focus();
+    }
   }
 }

@@ -42,3 +42,16 @@ export function transcriptText(store: Store): string {
   }
   return `${lines.join("\n").trim()}\n`;
 }
+
+/** What one would type to send this again. A string of JSON is a string of Python. */
+export function pythonText(store: Store): string {
+  const { agent, server } = store.last;
+  const prompt = store.entries.filter((entry) => entry.kind === "user" && entry.step === null).map(({ text }) => text);
+  const to = agent ? `, agent=${JSON.stringify(agent)}` : "";
+  const lines = ["import letta_nb", ""];
+  if (server && !/^https?:\/\/(127\.|localhost)/.test(server)) {
+    lines.push(`letta_nb.connect(${JSON.stringify(server)})`);
+  }
+  lines.push(`run = letta_nb.send(${JSON.stringify(prompt.join("\n\n"))}${to})`);
+  return `${lines.join("\n")}\n`;
+}

@@ -2,30 +2,22 @@
 
 import { h } from "../dom";
 import type { Lane, Phase, PhaseKind } from "../phases";
+import type { LanesPlot, PlotOwner } from "./context";
 import { KINDS } from "./kinds";
-import type { Lanes } from "./lanes";
+import { LINES, laneHeight } from "./laneheight";
+import { Scale } from "./scale";
 
-export const FEW = 24;
-const BLOCK = 160;
-const LINES = 72;
 /** the phases whose colour has another name than their class */
 const COLOURS: Partial<Record<PhaseKind, string>> = { unattributed: "edge", queue: "wait", pending: "warn" };
 const LOW = new Set(["wait", "queue"]);
 
-/** px; the block is never over 160. */
-export function laneHeight(count: number): number {
-  if (count <= 8) return 20;
-  if (count <= FEW) return Math.max(6, BLOCK / count);
-  return count <= LINES ? Math.max(2, BLOCK / count) : 2;
-}
-
-export class Plot {
+export class Plot implements LanesPlot {
   readonly canvas = h("canvas");
   private lanes: readonly Lane[] = [];
-  private span = 1;
+  private scale = new Scale(0, 1);
   private at: Lane | null = null;
 
-  constructor(private readonly owner: Lanes) {
+  constructor(private readonly owner: PlotOwner) {
     this.canvas.setAttribute("aria-hidden", "true");
     this.canvas.addEventListener("pointermove", (event) => this.hover(event));
     this.canvas.addEventListener("pointerleave", () => {
@@ -44,9 +36,9 @@ export class Plot {
     return Math.ceil(count / Math.ceil(count / LINES)) * laneHeight(count);
   }
 
-  update(lanes: readonly Lane[], span: number): void {
+  update(lanes: readonly Lane[], scale: Scale): void {
     this.lanes = lanes;
-    this.span = span;
+    this.scale = scale;
     this.draw();
   }
 
@@ -87,12 +79,12 @@ export class Plot {
     const y = Math.floor(n / this.turns) * pitch;
     for (const phase of lane.phases) {
       const bar = phase.kind === "failed" ? Math.max(3, pitch - 1) : Math.max(1, LOW.has(phase.kind) ? 1 : pitch - 1);
-      const x = (phase.start / this.span) * width;
+      const x = this.scale.at(phase.start) * width;
       context.fillStyle = colour(phase);
       context.fillRect(
         x,
         y + (LOW.has(phase.kind) ? Math.floor((pitch - 1) / 2) : 0),
-        Math.max(1, ((phase.end - phase.start) / this.span) * width),
+        Math.max(1, this.scale.at(phase.end) * width - x),
         bar,
       );
     }
@@ -101,7 +93,7 @@ export class Plot {
   private hover(event: PointerEvent): void {
     const box = this.canvas.getBoundingClientRect();
     const line = Math.floor((event.clientY - box.top) / laneHeight(this.lanes.length));
-    const ms = ((event.clientX - box.left) / box.width) * this.span;
+    const ms = this.scale.ms((event.clientX - box.left) / box.width);
     const near = this.lanes.slice(line * this.turns, (line + 1) * this.turns);
     const distance = (lane: Lane): number => Math.max(lane.start - ms, ms - lane.end, 0);
     const lane = near.sort((a, b) => distance(a) - distance(b))[0] ?? null;

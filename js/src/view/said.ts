@@ -3,6 +3,7 @@
 import { h, say, show } from "../dom";
 import { Markdown } from "../markdown";
 import type { Entry } from "../store";
+import { compacted } from "./compacted";
 import type { Context } from "./context";
 import { bar, Row } from "./row";
 import { Clip, Growing } from "./text";
@@ -94,14 +95,12 @@ export class AnswerRow {
   }
 }
 
-const NOTES: Partial<Record<Entry["kind"], string>> = {
-  hidden_reasoning: "Reasoning hidden by the provider",
-  compaction: "Context compacted",
-};
+const HIDDEN = "Reasoning hidden by the provider";
 
 /** Rows that only state a fact. */
 export class NoteRow {
   readonly row: Row;
+  private readonly words = h("span", "d s");
 
   constructor(
     ctx: Context,
@@ -109,14 +108,16 @@ export class NoteRow {
     number: string | null = null,
   ) {
     this.row = new Row(ctx, `e${entry.index}`, number);
-    const words = NOTES[entry.kind];
-    if (entry.kind === "hidden_reasoning") this.row.content.append(bar("reason"));
-    if (words) this.row.content.append(h("span", "d", words));
+    const { content } = this.row;
+    if (entry.kind === "hidden_reasoning") content.append(bar("reason"), h("span", "d", HIDDEN));
+    else if (entry.kind === "compaction") content.append(this.words);
     else {
       const type = h("span", "m", entry.messageType || entry.kind);
-      this.row.content.append(type, h("span", "d", "  not known to this version"));
+      content.append(type, h("span", "d", "  not known to this version; see Raw"));
     }
   }
 
-  update(): void {}
+  update(): void {
+    if (this.entry.kind === "compaction") say(this.words, compacted(this.entry));
+  }
 }

@@ -1,6 +1,6 @@
 /** One step of the transcript, or one entry outside any step: its rows, kept and updated. */
 
-import { h, say } from "../dom";
+import { h, say, show } from "../dom";
 import { waits } from "../phases";
 import type { Entry, Step } from "../store";
 import { count, time, waiting } from "../time";
@@ -9,6 +9,7 @@ import { failed } from "./call";
 import type { Context } from "./context";
 import { Row } from "./row";
 import { AnswerRow, FoldedText, NoteRow } from "./said";
+import { passes } from "./sought";
 import { ToolRow } from "./tool";
 
 type EntryRow = FoldedText | AnswerRow | NoteRow | ToolRow;
@@ -27,6 +28,8 @@ export class StepView {
   private readonly rows = new Map<number, EntryRow>();
   private head: Row | null = null;
   private all: AnswerAll | null = null;
+  /** false: far from what the reader sees, and empty */
+  awake = true;
 
   constructor(
     private readonly ctx: Context,
@@ -42,7 +45,41 @@ export class StepView {
     return this.step ? String(this.step.index + 1) : "";
   }
 
+  /** Out of the page, but for its height. */
+  sleep(): void {
+    if (this.element.contains(this.focused)) return;
+    const height = this.rows.size ? this.element.offsetHeight : 0;
+    if (height) this.element.style.height = `${height}px`;
+    this.awake = false;
+    this.rows.clear();
+    this.head = this.all = null;
+    this.element.classList.add("asleep");
+    this.element.replaceChildren();
+  }
+
+  wake(): void {
+    this.awake = true;
+    this.element.classList.remove("asleep");
+    this.element.style.height = "";
+  }
+
+  private get focused(): Node | null {
+    return (this.element.getRootNode() as ShadowRoot).activeElement;
+  }
+
+  /** What the moment does not know yet, and what is filtered out, keeps out of sight. */
+  private sift(): void {
+    const { store, ui } = this.ctx;
+    const { step, alone } = this;
+    const there = step ? store.steps[step.index] === step : alone !== null && store.entries[alone.index] === alone;
+    const passed = there ? this.entries.filter((entry) => !ui.sought.open || passes(ui.sought, entry)) : [];
+    for (const { entry, row } of this.rows.values()) show(row.element, passed.includes(entry));
+    show(this.element, passed.length > 0);
+  }
+
   update(moment: Moment, dirty: ReadonlySet<number> | null): void {
+    this.sift();
+    if (!this.awake || this.element.hidden) return;
     const { store } = this.ctx;
     const newest = (moment.live || store.paused) && this.step !== null && this.step === store.steps.at(-1);
     for (const entry of this.entries) {
@@ -54,6 +91,7 @@ export class StepView {
     this.element.classList.toggle("bad", calls.some(failed));
     this.element.classList.toggle("ask", calls.some(waits));
     this.updateAll();
+    this.sift();
   }
 
   private updateAll(): void {

@@ -14,6 +14,8 @@ export class Growing {
   private written = 0;
   private block: Text | null = null;
   private last: HTMLElement;
+  /** each block with where it begins */
+  private blocks: { from: number; text: Text; element: HTMLElement }[] = [];
 
   constructor(readonly element: HTMLElement) {
     this.last = element;
@@ -21,12 +23,7 @@ export class Growing {
 
   /** `caret`: stands after the last character. */
   update(text: string, caret: HTMLElement | null = null): void {
-    if (text.length < this.written) {
-      this.element.replaceChildren();
-      this.last = this.element;
-      this.written = 0;
-      this.block = null;
-    }
+    if (text.length < this.written) this.back(text.length);
     const end = Math.min(text.length, HARD_CAP);
     while (this.written < end) {
       const upTo = Math.min(end, this.blockEnd(text));
@@ -34,6 +31,16 @@ export class Growing {
       this.written = upTo;
     }
     if (caret && caret.parentNode !== this.last) this.last.append(caret);
+  }
+
+  /** The reader has gone back in time. */
+  private back(to: number): void {
+    while ((this.blocks.at(-1)?.from ?? -1) >= to) this.blocks.pop()?.element.remove();
+    const last = this.blocks.at(-1);
+    if (last) last.text.data = last.text.data.slice(0, to - last.from);
+    this.last = last?.element ?? this.element;
+    this.block = last?.text ?? null;
+    this.written = to;
   }
 
   /** Up to where the text belongs to this block: a full one takes the rest of its line, an overfull one of its word. */
@@ -52,12 +59,15 @@ export class Growing {
       this.block = document.createTextNode(text);
       this.last = h("div", "", this.block);
       this.element.append(this.last);
+      this.blocks.push({ from: this.written, text: this.block, element: this.last });
     }
     const { length } = this.block;
     const ends = length >= 2 * PIECE ? /[\n ]$/ : /\n$/;
     if (length >= 3 * PIECE || (length >= PIECE && ends.test(text))) this.block = null;
   }
 }
+
+const COPIED = "Copied";
 
 export async function copy(text: string, from: HTMLElement): Promise<void> {
   const before = from.textContent ?? "";
@@ -66,8 +76,8 @@ export async function copy(text: string, from: HTMLElement): Promise<void> {
   } catch {
     if (!copyOldWay(text, from)) return;
   }
-  if (!before) return;
-  from.textContent = "Copied";
+  if (!before || before === COPIED) return;
+  from.textContent = COPIED;
   setTimeout(() => say(from, before), 1500);
 }
 

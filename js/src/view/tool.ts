@@ -137,7 +137,10 @@ export class ToolRow {
   /** The time column: counts while the tool runs, or a person is waited for. */
   tick(): void {
     const { entry, state, ctx } = this;
-    const from = ctx.live() && (state === "running" || state === "pending") ? since(ctx.store, entry) : null;
+    const from =
+      (ctx.live() || ctx.store.moment !== null) && (state === "running" || state === "pending")
+        ? since(ctx.store, entry)
+        : null;
     this.row.time.classList.toggle("live", from !== null);
     const counts = state === "pending" ? waiting : running;
     say(this.row.time, from === null ? took(entry) : counts(Math.max(0, ctx.now() - from)));

@@ -3,18 +3,19 @@
 import { button, h, say, set, show } from "../dom";
 import type { Waterfall } from "../phases";
 import type { Dirty, Entry } from "../store";
+import { plural } from "../time";
 import { answerable, asked } from "./answer";
 import { failed } from "./call";
 import type { Context } from "./context";
+import { Near } from "./near";
 import { type Moment, StepView } from "./step";
 import { Tail } from "./tail";
 
 const MANY = 12;
 const FIRST = 2;
 const LAST = 4;
-/** a live run keeps so many steps before the newest in the page, and tidies when there are so many more */
-const LIVE_LAST = 30;
-const LIVE_MORE = 50;
+/** so many steps are drawn before anything is known of what the reader sees */
+const AT_ONCE = 30;
 
 /** px over a call that was brought into view */
 const ABOVE = 30;
@@ -22,56 +23,107 @@ const ABOVE = 30;
 export class Transcript {
   readonly list = h("ol", "tx");
   private readonly tail: Tail;
+  private readonly foot = h("li", "step tail");
   readonly box = h("div", "box", this.list);
   readonly element: HTMLElement;
   private readonly follow: HTMLButtonElement;
+  private readonly near: Near;
   private steps = new Map<number, StepView>();
   private alone = new Map<number, StepView>();
+  private of = new Map<Element, StepView>();
   private hidden = new Set<number>();
   private built = 0;
-  private tidied = 0;
   private following = true;
   private top = 0;
   private seen = 0;
   private last: Entry | undefined;
   private answer: Entry | undefined;
   private live = false;
+  private moment: number | null = null;
+  private now: Moment | null = null;
   /** the call that a person was asked about */
   private asks = -1;
 
-  constructor(private readonly ctx: Context) {
+  constructor(
+    private readonly ctx: Context,
+    signal: AbortSignal,
+  ) {
     this.follow = button("btn follow", "", () => this.toEnd());
     show(this.follow, false);
     this.tail = new Tail(ctx);
-    this.list.append(this.tail.element);
+    show(this.foot, false);
+    this.list.append(this.tail.element, this.foot);
     set(this.box, { role: "group", "aria-label": "Transcript", tabindex: "0" });
     this.element = h("div", "txw", this.box, this.follow);
     this.box.addEventListener("scroll", () => this.scrolled(), { passive: true });
+    this.near = new Near((element, near) => this.came(element, near));
+    // what is printed is seen whole
+    window.addEventListener("beforeprint", () => this.wake(), { signal });
+    signal.addEventListener("abort", () => this.near.clear());
   }
 
   update(dirty: Dirty, waterfall: Waterfall, opened = false): void {
-    const long = this.tooLong();
-    if (dirty.all || long) this.rebuild();
+    const { store, ui } = this.ctx;
+    this.moment = store.moment;
+    if (dirty.all) this.rebuild();
     this.append();
-    const { store } = this.ctx;
     const before = [this.last, this.answer, this.live] as const;
     this.last = store.entries.at(-1);
     this.answer = store.steps.at(-1)?.entries.findLast((entry) => entry.kind === "assistant");
     this.live = store.running;
-    const everything = opened || dirty.all || long || before[2] !== this.live;
+    const everything = opened || dirty.all || before[2] !== this.live;
     const entries = new Set(dirty.entries);
     for (const entry of [before[0], before[1], this.last, this.answer]) if (entry) entries.add(entry.index);
-    const moment: Moment = { last: this.last, answer: this.answer, live: this.live, over: !this.live && !store.paused };
+    this.now = { last: this.last, answer: this.answer, live: this.live, over: !this.live && !store.paused };
     const touched = everything ? null : this.touched(entries, dirty);
     for (const view of this.views()) {
-      if (!touched || touched.has(view)) view.update(moment, everything ? null : entries);
+      if (!touched || touched.has(view)) view.update(this.now, everything ? null : entries);
     }
     this.figures(waterfall);
-    this.box.classList.toggle("full", this.ctx.ui.full);
-    this.list.classList.toggle("many", store.steps.length > MANY);
-    this.tail.update(this.live);
+    this.box.classList.toggle("full", ui.full);
+    this.box.classList.toggle("still", !this.live || !this.following);
+    this.near.within(ui.full ? null : this.box);
+    this.tail.update(this.live && this.moment === null);
+    this.drawFoot();
     this.settle();
     this.showAsked();
+  }
+
+  /** What comes after the moment that is shown; the box keeps its height meanwhile. */
+  private drawFoot(): void {
+    const { box, foot, ctx } = this;
+    const past = this.moment !== null;
+    if (past && !box.style.minHeight) box.style.minHeight = `${box.offsetHeight}px`;
+    if (!past) box.style.minHeight = "";
+    show(foot, past);
+    if (!past) return;
+    const { later } = ctx.store;
+    const words = later
+      ? `${plural(later, "step")} ${later === 1 ? "comes" : "come"} after this instant.  `
+      : "The run goes on after this instant.  ";
+    if (foot.dataset.words === words) return;
+    foot.dataset.words = words;
+    const back = button("lk", "", () => ctx.travel(null));
+    say(back, "Back to the end");
+    foot.replaceChildren(h("div", "r", h("span"), h("span", "c", words, back)));
+  }
+
+  private came(element: Element, near: boolean): void {
+    const view = this.of.get(element);
+    if (!view || !this.now || near === view.awake) return;
+    if (!near) view.sleep();
+    else {
+      view.wake();
+      view.update(this.now, null);
+      this.figures(this.waterfall);
+    }
+  }
+
+  private wake(): void {
+    for (const view of this.of.values()) {
+      view.wake();
+      if (this.now) view.update(this.now, null);
+    }
   }
 
   /** A call that waits for a person comes into view, once; in the box, not in the page. */
@@ -92,6 +144,8 @@ export class Transcript {
   reveal(index: number): void {
     const step = this.ctx.store.entries[index]?.step ?? null;
     if (step !== null && this.hidden.has(step)) this.showAll();
+    const view = step === null ? undefined : this.steps.get(step);
+    if (view && !view.awake) this.came(view.element, true);
     const row = this.list.querySelector<HTMLElement>(`[data-key=e${index}]`);
     this.following = false;
     row?.scrollIntoView({ block: "nearest" });
@@ -117,26 +171,22 @@ export class Transcript {
     return [...this.alone.values(), ...this.steps.values()];
   }
 
-  /** Steps far above a reader who follows the end leave the page. */
-  private tooLong(): boolean {
-    const more = this.ctx.store.steps.length - this.tidied;
-    return this.live && this.following && !this.ctx.ui.middle && more > LIVE_LAST + LIVE_MORE;
-  }
-
   private rebuild(): void {
-    this.list.replaceChildren(this.tail.element);
+    this.near.clear();
+    this.list.replaceChildren(this.tail.element, this.foot);
     this.steps = new Map();
     this.alone = new Map();
+    this.of = new Map();
     this.built = 0;
     this.hidden = this.middle();
-    this.tidied = this.ctx.store.steps.length - LIVE_LAST;
   }
 
   /** The steps in the middle of a long run, which wait behind one button. */
   private middle(): Set<number> {
-    const { steps } = this.ctx.store;
-    if (steps.length <= MANY || this.ctx.ui.middle) return new Set();
-    const middle = steps.slice(FIRST, this.live ? -LIVE_LAST : -LAST).filter((step) => !step.entries.some(failed));
+    const { store, ui } = this.ctx;
+    const { steps } = store;
+    if (steps.length <= MANY || ui.middle || store.running) return new Set();
+    const middle = steps.slice(FIRST, -LAST).filter((step) => !step.entries.some(failed));
     return new Set(middle.map((step) => step.index));
   }
 
@@ -145,19 +195,24 @@ export class Transcript {
     for (; this.built < entries.length; this.built++) {
       const entry = entries[this.built] as Entry;
       if (entry.step === null) {
-        const view = new StepView(this.ctx, null, entry);
-        this.alone.set(entry.index, view);
-        this.tail.element.before(view.element);
+        this.alone.set(entry.index, this.put(new StepView(this.ctx, null, entry)));
       } else if (this.hidden.has(entry.step)) {
         if (!this.hidden.has(entry.step - 1)) this.gap(entry.step);
       } else if (!this.steps.has(entry.step)) {
         const step = steps[entry.step];
         if (!step) continue;
-        const view = new StepView(this.ctx, step);
-        this.steps.set(entry.step, view);
-        this.tail.element.before(view.element);
+        this.steps.set(entry.step, this.put(new StepView(this.ctx, step)));
       }
     }
+  }
+
+  private put(view: StepView): StepView {
+    this.tail.element.before(view.element);
+    this.of.set(view.element, view);
+    // the newest of a live run is where the reader is; else it is drawn when it comes near
+    if (this.of.size > AT_ONCE && !this.ctx.store.running && globalThis.IntersectionObserver) view.sleep();
+    this.near.watch(view.element);
+    return view;
   }
 
   private gap(from: number): void {
@@ -187,7 +242,7 @@ export class Transcript {
   tick(waterfall: Waterfall): void {
     this.figures(waterfall);
     this.tail.update(this.live);
-    for (const view of [...this.steps.values()].slice(-2)) view.tick();
+    for (const step of this.ctx.store.steps.slice(-2)) this.steps.get(step.index)?.tick();
   }
 
   // -- following the end ----------------------------------------------------------------------------------------------
@@ -203,14 +258,14 @@ export class Transcript {
 
   private settle(): void {
     const total = this.ctx.store.entries.length;
-    if (this.live && this.following && !this.ctx.ui.full) {
+    if (this.live && this.following && !this.ctx.ui.full && this.moment === null) {
       this.box.scrollTop = this.box.scrollHeight;
       this.top = this.box.scrollTop;
     }
     if (this.following || !this.live) this.seen = total;
     const unseen = total - this.seen;
     say(this.follow, unseen ? `Follow, ${unseen} new` : "Follow");
-    show(this.follow, this.live && !this.following && !this.ctx.ui.full);
+    show(this.follow, this.live && !this.following && !this.ctx.ui.full && this.moment === null);
   }
 
   private toEnd(): void {

@@ -1,26 +1,30 @@
 /** One view of one run: a shadow root in a child of its own, drawn once a frame. */
 
-import { h, set, show } from "../dom";
-import type { ToKernel } from "../page.gen";
+import { button, h, say, set, show } from "../dom";
+import type { Outside } from "../outside";
 import { type Waterfall, waterfall } from "../phases";
 import { clean, type Dirty, merge, type Store } from "../store";
 import css from "../style.css";
-import { liveSpan, ticks } from "../time";
+import { liveSpan, moment as momentWords } from "../time";
 import { Announcer } from "./announce";
 import { forget } from "./answer";
-import { Axis } from "./axis";
 import { Card } from "./card";
 import { clockOf } from "./clock";
-import { type Context, uiOf } from "./context";
+import { type Context, type More, type Pane, type Shown, uiOf } from "./context";
+import { Find } from "./find";
 import { Header, STATUS, statusOf } from "./header";
 import { Keys } from "./keys";
 import { Lanes } from "./lanes";
 import { Legend } from "./legend";
 import { SayLine } from "./says";
+import { Scale } from "./scale";
+import { Scrubber } from "./scrubber";
+import { Tabs } from "./tabs";
 import { followTheme } from "./theme";
-import { Toolbar } from "./toolbar";
 import { Transcript } from "./transcript";
 
+const OTHERS = ["raw", "memory", "context"] as const;
+const NOT_HERE = "This could not be drawn here.";
 const TICK_MS = 100;
 const CALM_TICK_MS = 1000;
 let views = 0;
@@ -33,72 +37,134 @@ export class View {
   private readonly sayLine: SayLine;
   private readonly legend: Legend;
   private readonly lanes: Lanes;
-  private readonly axis = new Axis();
-  private readonly toolbar: Toolbar;
+  private readonly scrubber: Scrubber;
+  private readonly zoomed = h("div", "zoom d");
+  private readonly tabs: Tabs;
+  private readonly find: Find;
   private readonly transcript: Transcript;
+  private readonly style = h("style");
+  private dressed = false;
+  private readonly bodies: Record<Pane, HTMLElement>;
+  private panes: Partial<Record<Pane, Shown>> | null = null;
   private readonly announcer: Announcer;
   private readonly card: Card;
   private dirty: Dirty = clean();
   private frame = 0;
   private opened = false;
   private timer = 0;
-  private span = 0;
+  private scale = new Scale(0, 1);
+  /** of the whole run, whatever moment is shown */
+  private fall: Waterfall = { end: 0, lanes: [], totals: new Map(), atMost: new Set() };
 
   constructor(
     parent: HTMLElement,
     private readonly store: Store,
-    send: ((words: ToKernel) => void) | null,
+    outside: Outside,
     signal: AbortSignal,
-    uid = store.head.uid ?? "",
+    uid = store.last.uid ?? "",
   ) {
-    this.ctx = this.context(send, uid);
+    const ctx = this.context(outside, uid);
+    this.ctx = ctx;
     this.card = new Card(this.root);
-    this.header = new Header(this.ctx, this.card);
-    this.sayLine = new SayLine(this.ctx);
-    this.legend = new Legend(this.ctx);
-    this.lanes = new Lanes(this.ctx, this.card);
-    this.toolbar = new Toolbar(this.ctx);
-    this.transcript = new Transcript(this.ctx);
-    this.announcer = new Announcer(this.ctx);
+    this.header = new Header(ctx, this.card);
+    this.sayLine = new SayLine(ctx);
+    this.legend = new Legend(ctx);
+    this.lanes = new Lanes(ctx, this.card);
+    this.scrubber = new Scrubber(ctx, signal);
+    this.transcript = new Transcript(ctx, signal);
+    this.find = new Find(ctx, this.transcript.list, signal);
+    const text = h("div", "", this.find.element, this.find.note, this.transcript.element);
+    this.bodies = { transcript: text, raw: h("div"), memory: h("div"), context: h("div") };
+    this.tabs = new Tabs(ctx, this.bodies, () => this.seek());
+    this.announcer = new Announcer(ctx);
     this.build(parent);
     this.listen(signal);
     this.dirty.all = true;
     this.draw();
   }
 
-  private context(send: Context["send"], uid: string): Context {
-    const clock = clockOf(this.store);
+  private context(outside: Outside, uid: string): Context {
+    const { store } = this;
+    const clock = clockOf(store);
+    const { send } = outside;
     const still = window.matchMedia?.("(prefers-reduced-motion: reduce)");
     return {
-      store: this.store,
+      store,
       ui: uiOf(uid),
       id: `lnb${++views}-`,
       send,
-      now: () => clock.now(send !== null),
-      live: () => send !== null && (this.store.running || this.store.paused),
+      outside,
+      now: () => store.moment ?? clock.now(send !== null),
+      live: () => send !== null && store.moment === null && (store.running || store.paused),
       redraw: () => {
         this.opened = true;
         this.draw();
       },
       calm: () => still?.matches ?? false,
       reveal: (entry) => this.reveal(entry),
+      travel: (moment) => store.travel(moment),
+      more: () => this.more(),
     };
   }
 
   private build(parent: HTMLElement): void {
     set(this.host, { "data-lm-suppress-shortcuts": "true" });
     set(this.root, { role: "region" });
-    const keys = new Keys(this.ctx, this.root, {
-      toggleAll: () => this.toolbar.toggleAll(),
-      closeCard: () => this.card.close(),
-    });
-    const style = h("style");
-    style.textContent = css;
-    const waterfall = h("div", "wf", this.legend.element, this.lanes.element, this.axis.element);
-    this.root.append(this.header.element, this.sayLine.element, waterfall, this.toolbar.element);
-    this.root.append(this.transcript.element, this.announcer.element, this.card.element, keys.help);
-    this.host.attachShadow({ mode: "open" }).append(style, this.root);
+    this.style.textContent = css;
+    this.zoomed.append(
+      h("span"),
+      button("lk", "", () => this.zoom(null), "Whole run"),
+    );
+    const { legend, lanes, scrubber, zoomed } = this;
+    const times = h("div", "wf", legend.element, lanes.element, scrubber.element, zoomed);
+    this.root.append(this.header.element, this.sayLine.element, times, this.tabs.element);
+    this.root.append(...Object.values(this.bodies));
+    this.root.append(this.announcer.element, this.card.element, this.keys().help);
+    this.host.attachShadow({ mode: "open" }).append(this.style, this.root);
     parent.append(this.host);
+  }
+
+  private keys(): Keys {
+    const { ctx, scrubber } = this;
+    return new Keys(ctx, this.root, {
+      toggleAll: () => this.tabs.toggleAll(),
+      find: () => this.search(),
+      tab: (number) => this.tabs.nth(number),
+      event: (by) => scrubber.event(by),
+      step: (by) => scrubber.step(by, this.fall),
+      ends: (last) => scrubber.go(last ? this.fall.end : 0),
+      play: () => scrubber.toggle(),
+      zoom: (step) => this.zoom(ctx.ui.zoom ? null : step),
+      close: () => this.close(),
+    });
+  }
+
+  /** Escape: the card, the menu, the search, the zoom, the earlier moment; then out of the view. */
+  private close(): boolean {
+    if (this.card.close() || this.tabs.closeMenu() || this.find.close()) return true;
+    if (this.ctx.ui.zoom) this.zoom(null);
+    else if (this.store.moment !== null) this.ctx.travel(null);
+    else return false;
+    return true;
+  }
+
+  /** In the raw events, which have a box of their own, there; else in the transcript. */
+  private search(): void {
+    if (this.ctx.ui.pane === "raw") this.bodies.raw.querySelector("input")?.focus();
+    else this.find.open();
+  }
+
+  private seek(): void {
+    if (this.ctx.ui.sought.open) this.find.close();
+    else this.find.open();
+  }
+
+  /** Show the time of a step only, null for all of it. */
+  private zoom(step: number | null): void {
+    const lanes = this.fall.lanes.filter((lane) => lane.step === step);
+    const [from, to] = [Math.min(...lanes.map((lane) => lane.start)), Math.max(...lanes.map((lane) => lane.end))];
+    this.ctx.ui.zoom = lanes.length && to > from ? [from, to] : null;
+    this.ctx.redraw();
   }
 
   private listen(signal: AbortSignal): void {
@@ -120,7 +186,7 @@ export class View {
   }
 
   /** Draw in the next frame; not at all while out of the page. */
-  private later(): void {
+  later(): void {
     if (this.frame || !this.host.isConnected) return;
     this.frame = requestAnimationFrame(() => {
       this.frame = 0;
@@ -129,36 +195,86 @@ export class View {
   }
 
   private draw(): void {
-    const { store, dirty } = this;
+    const { store, dirty, ctx } = this;
     this.dirty = clean();
-    forget(this.ctx);
-    const live = this.ctx.live();
-    const fall = waterfall(store, this.ctx.now());
+    forget(ctx);
+    const live = ctx.live();
     this.header.update();
     this.sayLine.update();
-    this.drawTimes(fall, live);
-    this.toolbar.update();
-    this.transcript.update(dirty, fall, this.opened);
-    this.announcer.look();
+    this.find.update();
+    const fall = this.drawTimes(live);
+    this.tabs.update();
+    this.drawPane(dirty, fall);
+    if (store.moment === null) this.announcer.look();
     this.opened = false;
-    const status = statusOf(this.ctx);
+    const status = statusOf(ctx);
     const prompt = store.entries.find((entry) => entry.kind === "user")?.text.slice(0, 60) ?? "";
     set(this.root, { "aria-label": `Letta run, ${STATUS[status].toLowerCase()}${prompt && `: ${prompt}`}` });
     this.root.classList.toggle("running", live);
     this.beat(live);
   }
 
-  private drawTimes(fall: Waterfall, live: boolean): void {
-    const span = live ? liveSpan(fall.end) : fall.end || 1;
-    if (span !== this.span && live && this.span) this.rescale();
-    this.span = span;
-    const at = ticks(span);
+  private drawPane(dirty: Dirty, fall: Waterfall): void {
+    const { pane } = this.ctx.ui;
+    for (const [name, body] of Object.entries(this.bodies)) show(body, name === pane);
+    // it is kept up to date unseen: what it would have to catch up with is the same work
+    this.transcript.update(dirty, fall, this.opened);
+    this.find.mark();
+    if (pane === "transcript") return;
+    if (this.panes) this.panes[pane]?.update();
+    else void this.load();
+  }
+
+  private async more(): Promise<More> {
+    const more = await this.ctx.outside.more();
+    if (!this.dressed) this.style.append(more.css);
+    this.dressed = true;
+    return more;
+  }
+
+  /** The other panes come when one of them is asked for. */
+  private async load(): Promise<void> {
+    const said = h("div", "none d", "One moment");
+    this.panes = {};
+    for (const pane of OTHERS) this.bodies[pane].replaceChildren(said.cloneNode(true));
+    try {
+      const more = await this.ctx.more();
+      this.panes = more.panes(this.ctx);
+      for (const pane of OTHERS) this.bodies[pane].replaceChildren(this.panes[pane]?.element ?? "");
+    } catch (problem) {
+      console.error("letta_nb", problem);
+      for (const pane of OTHERS) this.bodies[pane].firstElementChild?.replaceChildren(NOT_HERE);
+    }
+    this.later();
+  }
+
+  /** Draws the times, and returns the waterfall of the moment that is shown. */
+  private drawTimes(live: boolean): Waterfall {
+    const { store, ctx } = this;
+    const fall = waterfall(store, ctx.now());
+    if (store.moment === null) this.fall = fall;
+    const whole = this.fall;
+    const [from, to] = (!live && ctx.ui.zoom) || [0, live ? liveSpan(whole.end) : whole.end || 1];
+    if (from !== this.scale.from || to !== this.scale.to) {
+      if (live) this.rescale();
+      this.scale = new Scale(from, to);
+    }
     this.legend.update(fall);
-    const moments = at.map((tick) => tick.at);
-    this.lanes.update(fall, span, moments, live);
-    this.axis.update(fall, span, at, live);
+    this.lanes.update(whole, this.scale, live, store.moment);
+    this.scrubber.update(whole, this.scale, live, this.find.times);
+    this.drawZoom();
     show(this.legend.element, this.legend.element.childElementCount > 0 || live);
-    this.root.classList.toggle("no-wf", fall.lanes.length === 0);
+    this.root.classList.toggle("no-wf", whole.lanes.length === 0);
+    return fall;
+  }
+
+  /** `7.1 to 7.3 s  Whole run`, or that a long wait is shown in short. */
+  private drawZoom(): void {
+    const { zoom } = this.ctx.ui;
+    const hurry = this.scrubber.hurry();
+    show(this.zoomed, !!zoom || hurry !== "");
+    say(this.zoomed.firstChild as Node, hurry || (zoom ? `${momentWords(zoom[0])} to ${momentWords(zoom[1])}  ` : ""));
+    show(this.zoomed.lastChild as HTMLElement, !!zoom && !hurry);
   }
 
   private rescale(): void {
@@ -178,16 +294,18 @@ export class View {
     if (!this.host.isConnected) return;
     this.header.tick();
     this.sayLine.update();
-    const fall = waterfall(this.store, this.ctx.now());
-    this.drawTimes(fall, true);
-    this.transcript.tick(fall);
+    this.transcript.tick(this.drawTimes(true));
     this.announcer.tick();
     this.beat(true);
   }
 
   private reveal(index: number): void {
+    const { ui, store } = this.ctx;
     this.card.close();
-    this.ctx.ui.open.set(`e${index}`, true);
+    ui.pane = "transcript";
+    // who wants to see what is not there yet goes to the end
+    if (!store.entries[index]) store.travel(null);
+    ui.open.set(`e${index}`, true);
     this.ctx.redraw();
     this.transcript.reveal(index);
   }

@@ -1,0 +1,66 @@
+// The names that may be shortened in a bundle: members of our own classes and interfaces, and of nothing else.
+import { readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+
+const require = createRequire(import.meta.url);
+
+function filesUnder(folder) {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? filesUnder(path) : path.endsWith(".ts") ? [path] : [];
+  });
+}
+
+/** Where the compiler keeps what it knows of the browser. */
+function libFolder() {
+  const platform = `@typescript/typescript-${process.platform}-${process.arch}`;
+  const from = createRequire(require.resolve("typescript/package.json"));
+  return join(dirname(from.resolve(`${platform}/package.json`)), "lib");
+}
+
+const all = (text, pattern) => [...text.matchAll(pattern)].map((match) => match[1]);
+
+// what leaves a bundle under its own name: words of the wire, of a host, and what views of several bundles share
+const OUTSIDE =
+  "page.gen.ts widget.ts frozen.ts loader.ts more.ts store.ts outside.ts phases.ts view/scale.ts view/context.ts view/sought.ts view/rawlines.ts".split(
+    " ",
+  );
+const FIELD = /^ {2}(?:private |readonly |static |async |get |set )*([A-Za-z_]\w*)\??(?:[:(;<]| =)/;
+const PARAMETER = /^ {4}(?:private |readonly )+([A-Za-z_]\w*)/;
+
+/** The members that the classes and interfaces of a file declare. */
+function membersIn(text) {
+  const names = [];
+  let inside = false;
+  for (const line of text.split("\n")) {
+    if (/^(?:export )?(?:class|interface) /.test(line)) inside = true;
+    if (line === "}") inside = false;
+    const name = inside && (FIELD.exec(line)?.[1] ?? PARAMETER.exec(line)?.[1]);
+    if (name) names.push(name);
+  }
+  return names;
+}
+
+/** A pattern of the names; a name that anything else may have too is left as it is. */
+export function ownNames(src) {
+  const taken = new Set();
+  const take = (text, pattern) => {
+    for (const name of all(text, pattern)) taken.add(name);
+  };
+  for (const file of readdirSync(libFolder())) {
+    if (/^lib\..*\.d\.ts$/.test(file))
+      take(readFileSync(join(libFolder(), file), "utf8"), /([A-Za-z_$][\w$]*)\??\s*[:(<]/g);
+  }
+  take(readFileSync(join(src, "../node_modules/streaming-markdown/smd.js"), "utf8"), /([A-Za-z_]\w*)/g);
+  const found = new Set();
+  for (const path of filesUnder(src)) {
+    const text = readFileSync(path, "utf8").replace(/\/\*[\s\S]*?\*\//g, "");
+    take(text, /["'`]([A-Za-z_]\w*)["'`]/g);
+    take(text, /dataset\.(\w+)/g);
+    if (OUTSIDE.some((name) => path.endsWith(name))) take(text, /([A-Za-z_]\w*)/g);
+    else for (const name of membersIn(text)) found.add(name);
+  }
+  const names = [...found].filter((name) => name.length > 2 && !taken.has(name)).sort();
+  return new RegExp(`^(?:${names.join("|")})$`);
+}

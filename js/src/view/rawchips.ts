@@ -1,0 +1,65 @@
+/** Raw events by type: a chip each for the most frequent, one for the others. */
+
+import { button, h, say, set } from "../dom";
+import { count } from "../time";
+import type { RawRow } from "./rawlines";
+
+const MOST = 3;
+const ALL = "";
+/** no type has this name */
+const OTHER = "\n";
+
+const word = (type: string): string =>
+  type === ALL ? "All" : type === OTHER ? "other" : type.replace(/_message$/, "") || type;
+
+export class RawChips {
+  readonly element = h("span", "chips");
+  private chosen = ALL;
+  private top: string[] = [];
+  private readonly chips = new Map<string, HTMLButtonElement>();
+
+  constructor(private readonly changed: () => void) {}
+
+  passes({ type }: RawRow): boolean {
+    if (this.chosen === OTHER) return !this.top.includes(type);
+    return this.chosen === ALL || type === this.chosen;
+  }
+
+  update(rows: readonly RawRow[]): void {
+    const counts = new Map<string, number>();
+    const events = rows.filter((row) => !row.request);
+    for (const { type } of events) counts.set(type, (counts.get(type) ?? 0) + 1);
+    const of = (type: string): number => counts.get(type) ?? 0;
+    const types = [...counts.keys()].sort((a, b) => of(b) - of(a));
+    // one that is left over would be no shorter as "other"
+    const top = types.slice(0, types.length > MOST + 1 ? MOST : MOST + 1);
+    // what the reader chose stays
+    if (types.includes(this.chosen) && !top.includes(this.chosen)) top[top.length - 1] = this.chosen;
+    this.top = top;
+    counts.set(ALL, events.length);
+    counts.set(OTHER, events.length - top.reduce((sum, type) => sum + of(type), 0));
+    this.draw([ALL, ...top, ...(of(OTHER) || this.chosen === OTHER ? [OTHER] : [])], of);
+  }
+
+  /** A chip stays where it is as long as the types do: it may have the focus. */
+  private draw(types: string[], of: (type: string) => number): void {
+    if (JSON.stringify(types) !== JSON.stringify([...this.chips.keys()])) {
+      const known = new Map(this.chips);
+      this.chips.clear();
+      for (const type of types) this.chips.set(type, known.get(type) ?? this.chip(type));
+      this.element.replaceChildren(...this.chips.values());
+    }
+    for (const [type, chip] of this.chips) {
+      say(chip.lastChild as Node, count(of(type)));
+      set(chip, { "aria-pressed": String(type === this.chosen) });
+    }
+  }
+
+  private chip(type: string): HTMLButtonElement {
+    const choose = (): void => {
+      this.chosen = type;
+      this.changed();
+    };
+    return button("chip", "", choose, h("span", "", word(type)), h("b"));
+  }
+}

@@ -1,0 +1,223 @@
+import axe from "axe-core";
+import { afterEach, describe, expect, it } from "vitest";
+import type { Change } from "../src/page.gen";
+import { Store } from "../src/store";
+import { matches, occurrences, plain, unsought } from "../src/view/sought";
+import widget from "../src/widget";
+import { fakeModel, frame, load, names, press, rootOf, saved, seen, textOf } from "./util";
+
+afterEach(() => document.body.replaceChildren());
+
+let runs = 0;
+
+class Shown {
+  readonly root: ShadowRoot;
+
+  constructor(name: string) {
+    runs++;
+    const changes = load(name).changes.map((change, n) =>
+      n === 0 && change.op === "run" ? { ...change, set: { ...change.set, uid: `find-${runs}` } } : change,
+    );
+    this.root = rootOf(saved({ ...load(name), changes }));
+    press(this.root, "/");
+  }
+
+  get input(): HTMLInputElement {
+    return this.root.querySelector(".find input") as HTMLInputElement;
+  }
+
+  text(selector: string): string {
+    return seen(this.root, selector).map(textOf).join("|");
+  }
+
+  type(words: string): void {
+    this.input.value = words;
+    this.input.dispatchEvent(new Event("input"));
+  }
+
+  chip(word: string): HTMLElement {
+    return seen(this.root, ".chip").find((chip) => textOf(chip).startsWith(word)) as HTMLElement;
+  }
+
+  /** The names of the tools whose rows are seen. */
+  get tools(): string {
+    return this.text(".tx .nm");
+  }
+
+  get focused(): HTMLElement | null {
+    return this.root.activeElement as HTMLElement | null;
+  }
+}
+
+describe("search", () => {
+  it("counts what it finds, and goes from one to the next and round", () => {
+    const shown = new Shown("multi2_tok_server");
+    expect(shown.focused).toBe(shown.input);
+    shown.type("DIE");
+    expect(shown.text(".nn")).toBe("1 of 4");
+    for (const at of [2, 3, 4, 1]) {
+      press(shown.root, "Enter", shown.input);
+      expect(shown.text(".nn")).toBe(`${at} of 4`);
+      expect(shown.focused).toBe(shown.input);
+    }
+    seen(shown.root, ".find .ico")[0]?.click();
+    expect(shown.text(".nn")).toBe("4 of 4");
+  });
+
+  it("opens the row that holds the match", () => {
+    const shown = new Shown("multi2_tok_server");
+    shown.type("looking up");
+    expect(shown.text(".kv")).toBe("");
+    press(shown.root, "Enter", shown.input);
+    expect(shown.text(".kv")).toContain("looking up Paris");
+  });
+
+  it("says that there is no match, and closes with Escape", () => {
+    const shown = new Shown("multi2_tok_server");
+    shown.type("<b>nowhere</b>");
+    expect(shown.text(".none")).toBe("No match for “<b>nowhere</b>”. ");
+    press(shown.root, "Escape", shown.input);
+    expect([shown.text(".find"), shown.text(".none"), shown.input.value]).toEqual(["", "", ""]);
+    expect(shown.focused?.className).toContain("box");
+  });
+
+  it("types no shortcut", () => {
+    const shown = new Shown("multi2_tok_server");
+    for (const key of ["j", "E", "x", " ", "Home", "?"]) press(shown.root, key, shown.input);
+    expect(shown.focused).toBe(shown.input);
+    expect(shown.text(".status")).toBe("Completed");
+  });
+
+  it("counts on while the run goes on", async () => {
+    const fake = fakeModel("find-live");
+    const el = document.body.appendChild(document.createElement("div"));
+    const end = widget.initialize({ model: fake.model });
+    widget.render({ model: fake.model, el });
+    let seq = 0;
+    const emit = (changes: Change[]): void => fake.emit("msg:custom", { seq: ++seq, changes });
+    emit([{ op: "run", at: 0, set: { status: "running", timed: true } }]);
+    emit([{ op: "open", at: 1, entry: 0, kind: "reasoning", step: 0 }]);
+    await frame();
+    const root = rootOf(el);
+    press(root, "/");
+    const input = root.querySelector(".find input") as HTMLInputElement;
+    input.value = "road";
+    input.dispatchEvent(new Event("input"));
+    for (const text of ["a road", " and a ro", "ad"]) emit([{ op: "text", entry: 0, text, at: seq }]);
+    await frame();
+    expect(seen(root, ".nn").map(textOf)).toEqual(["1 of 2"]);
+    end();
+  });
+
+  it.each(names)("%s: counts each place once", (name) => {
+    const store = new Store();
+    store.adopt(load(name));
+    const sought = { ...unsought(), open: true, query: "e" };
+    const all = store.entries.flatMap(({ kind, text, facts }) =>
+      kind === "tool_call"
+        ? [facts.name, text, facts.reason, facts.result, ...(facts.stdout ?? []), ...(facts.stderr ?? [])]
+        : [text],
+    );
+    const expected = all.join("\n").toLowerCase().split("e").length - 1;
+    expect(matches(store, sought).reduce((sum, { count }) => sum + count, 0)).toBe(expected);
+  });
+
+  it("keeps the places of letters whose lower case is longer", () => {
+    const text = "İstanbul ROAD";
+    expect(occurrences(plain(text), "road")).toEqual([text.indexOf("ROAD")]);
+  });
+});
+
+describe("filters", () => {
+  it("leave out a kind, and say what they hide", () => {
+    const shown = new Shown("multi2_tok_server");
+    shown.chip("Tools").click();
+    expect(shown.tools).toBe("");
+    expect(shown.text(".tx")).toContain("Step two: roll a die.");
+    shown.chip("Reasoning").click();
+    expect(shown.text(".none")).toBe("2 steps hidden by filters. Show all");
+    expect(shown.text(".tx")).toContain("Done: weather");
+    seen(shown.root, ".none .lk")[0]?.click();
+    expect(shown.tools).toBe("get_weather|roll_die|slow_lookup");
+  });
+
+  it("keep one tool", () => {
+    const shown = new Shown("multi2_tok_server");
+    const select = seen<HTMLSelectElement>(shown.root, ".find select")[0] as HTMLSelectElement;
+    expect([...select.options].map((its) => its.text)).toEqual(["All tools", "get_weather", "roll_die", "slow_lookup"]);
+    select.value = "roll_die";
+    select.dispatchEvent(new Event("change"));
+    expect(shown.tools).toBe("roll_die");
+    expect(shown.text(".none")).toBe("3 steps hidden by filters. Show all");
+  });
+
+  it("keep what failed, and what was slow", () => {
+    const shown = new Shown("toolerr_tok");
+    expect(shown.text(".chip")).toContain("Errors1");
+    shown.chip("Errors").click();
+    expect(shown.tools).toBe("always_fails");
+    expect(shown.text(".tx")).not.toContain("You");
+    shown.chip("Errors").click();
+    shown.chip("Over 1 s").click();
+    expect(shown.tools).toBe("always_fails");
+    press(shown.root, "Escape");
+    expect(shown.text(".tx")).toContain("You");
+  });
+
+  it("hold for what is searched", () => {
+    const shown = new Shown("multi2_tok_server");
+    shown.type("die");
+    shown.chip("Tools").click();
+    expect(shown.text(".nn")).toBe("1 of 3");
+  });
+
+  it("are found by a screen reader", async () => {
+    const shown = new Shown("toolerr_tok");
+    shown.type("error");
+    const { violations } = await axe.run(document.body, { rules: { "color-contrast": { enabled: false } } });
+    expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([]);
+    expect(shown.chip("Tools").getAttribute("aria-pressed")).toBe("true");
+  });
+});
+
+describe("tabs and menu", () => {
+  it("choose a pane by click, arrow and number", async () => {
+    const shown = new Shown("multi2_tok_server");
+    press(shown.root, "Escape");
+    const chosen = (): string => shown.text("[role=tab][aria-selected=true]");
+    expect(shown.text("[role=tab]")).toBe("Transcript|Raw 64|Context");
+    press(shown.root, "2");
+    expect(chosen()).toBe("Raw 64");
+    expect(seen(shown.root, "[role=tabpanel]").map((its) => its.getAttribute("aria-labelledby"))).toEqual([
+      shown.root.querySelector("[aria-selected=true]")?.id,
+    ]);
+    press(shown.root, "ArrowRight", shown.root.querySelector("[aria-selected=true]"));
+    expect(chosen()).toBe("Context");
+    press(shown.root, "3");
+    expect(chosen()).toBe("Context");
+    press(shown.root, "1");
+    expect(chosen()).toBe("Transcript");
+  });
+
+  it("offer what can be taken out of the run", async () => {
+    const shown = new Shown("multi2_tok_server");
+    press(shown.root, "Escape");
+    const more = shown.root.querySelector<HTMLElement>(".more .ico");
+    more?.click();
+    await expect.poll(() => shown.text(".menu button")).toContain("Copy transcript|Copy as Python|");
+    expect(shown.focused?.textContent).toBe("Copy transcript");
+    press(shown.root, "ArrowUp", shown.focused);
+    expect(shown.focused?.textContent).toBe("Full height");
+    press(shown.root, "Escape", shown.focused);
+    expect([shown.text(".menu"), shown.focused]).toEqual(["", more]);
+  });
+
+  it("list the keys", async () => {
+    const shown = new Shown("multi2_tok_server");
+    press(shown.root, "Escape");
+    press(shown.root, "?");
+    await expect.poll(() => shown.text(".keys")).toContain("one event back, forward");
+    press(shown.root, "Escape");
+    expect(shown.text(".keys")).toBe("");
+  });
+});

@@ -1,0 +1,99 @@
+import { afterEach, describe, expect, it } from "vitest";
+import type { MemoryBlock } from "../src/page.gen";
+import { Store } from "../src/store";
+import type { Context } from "../src/view/context";
+import { MemoryPane } from "../src/view/memory";
+import { load, seen, textOf } from "./util";
+
+afterEach(() => document.body.replaceChildren());
+
+const block = (label: string, before: string | null, ...texts: (string | null)[]): MemoryBlock => ({
+  label,
+  limit: null,
+  before,
+  after: texts.length ? (texts.at(-1) ?? null) : before,
+  edits: texts.map((text) => ({ entry: 2, text })),
+});
+
+function shown(...blocks: MemoryBlock[]): { pane: MemoryPane; store: Store; tell(...more: MemoryBlock[]): void } {
+  const store = new Store();
+  store.adopt(load("multi2_tok_server"));
+  const ctx = { store, ui: { open: new Map() }, id: "x-", reveal: () => {} } as unknown as Context;
+  const pane = new MemoryPane(ctx);
+  document.body.append(pane.element);
+  const tell = (...memory: MemoryBlock[]): void => {
+    const { seq } = store;
+    store.receive({ seq: seq + 1, changes: [{ op: "run", at: null, set: { memory } }] });
+    pane.update();
+  };
+  tell(...blocks);
+  return { pane, store, tell };
+}
+
+const words = (pane: MemoryPane, selector: string): string[] => seen(pane.element, selector).map(textOf);
+
+describe("memory", () => {
+  it("says in short what became of each block, those that changed first", () => {
+    const { pane } = shown(
+      block("as it was", "a"),
+      block("made", null, "a\nb"),
+      block("gone", "a", null),
+      block("there and back", "a", "b", "a"),
+      block("emptied", "a\nb", ""),
+    );
+    expect(seen(pane.element, ".mem .r").map((row) => textOf(row.children[1] as Node))).toEqual([
+      "madenew +2",
+      "gonedeleted −1",
+      "there and backthe same at the end",
+      "emptied−2",
+      "as it wasunchanged",
+    ]);
+    expect(words(pane, ".by")).toHaveLength(5);
+  });
+
+  it("folds what is far from a change, and shows a long change in part", () => {
+    const before = Array.from({ length: 20 }, (_, n) => `line ${n}`);
+    const { pane } = shown(
+      block("one", before.join("\n"), before.map((line, n) => (n === 9 ? "other" : line)).join("\n")),
+      block("long", null, "new\n".repeat(500)),
+    );
+    const [one, long] = seen(pane.element, ".diff") as [HTMLElement, HTMLElement];
+    expect([...one.children].map(textOf)).toEqual([
+      "… 7 lines",
+      "\u00a0line 7",
+      "\u00a0line 8",
+      "−removed: line 9",
+      "+added: other",
+      "\u00a0line 10",
+      "\u00a0line 11",
+      "… 8 lines",
+    ]);
+    expect(long.querySelectorAll(".added")).toHaveLength(200);
+    expect(textOf(long.lastChild as Node)).toBe("Show 300 more lines");
+    seen(long, ".lk")[0]?.click();
+    expect(long.querySelectorAll(".added")).toHaveLength(500);
+  });
+
+  it("leaves a row as the reader put it when more is told", () => {
+    const { pane, tell } = shown(block("a", "1", "2"), block("b", "1"));
+    for (const row of seen(pane.element, ".mem .r")) row.click();
+    const open = (): (string | null)[] => seen(pane.element, ".mem .r").map((row) => row.getAttribute("aria-expanded"));
+    expect(open()).toEqual(["false", "true"]);
+    tell(block("a", "1", "2", "3"), block("b", "1"));
+    expect(open()).toEqual(["false", "true"]);
+  });
+
+  it("knows the calls' names, at whatever moment it was first looked at", () => {
+    const { pane, store, tell } = shown();
+    store.travel(0);
+    tell(block("a", "1", "2"));
+    expect(words(pane, ".by")).toEqual(["changed by a tool"]);
+    store.travel(null);
+    pane.update();
+    expect(words(pane, ".by")).toEqual(["changed by get_weather  in step 1"]);
+  });
+
+  it("of an agent without blocks is not made up", () => {
+    expect(words(shown().pane, ".none")).toEqual(["This agent has no memory blocks."]);
+  });
+});

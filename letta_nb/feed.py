@@ -71,7 +71,7 @@ class _Text:
 
     def words(self) -> page.TextChange:
         self.parts = ["".join(self.parts)]
-        words: page.TextChange = {"op": "text", "entry": self.entry, "text": self.parts[0]}
+        words: page.TextChange = {"entry": self.entry, "text": self.parts[0]}
         if len(self.marks) == 2 and self.marks[1] == self.length:
             words["at"] = self.marks[0]
         elif self.marks:
@@ -108,7 +108,7 @@ class ChangeLog:
     def absorb(self, changes: Iterable[page.Change]) -> None:
         """Take in what another log has written down."""
         for change in changes:
-            if change["op"] == "text":
+            if "text" in change:
                 self._text(change["entry"]).absorb(change)
             else:
                 self._items.append(change)

@@ -191,7 +191,8 @@ class TextChange(TypedDict):
     within the piece; the last equals its length. Neither is there where nothing was timed.
     """
 
-    op: Literal["text"]
+    # never there: there are more of these than of all other changes, and most bring no more than a word
+    op: NotRequired[None]
     entry: int
     text: str
     at: NotRequired[float]

@@ -155,7 +155,9 @@ def _marks_to(length: int, marks: list[float]) -> list[float]:
 
 def _capped(change: page.Change, limit: int) -> page.Change:
     """The same change with its texts cut to `limit` characters, each saying so."""
-    if change["op"] == "text" and len(change["text"]) > limit:
+    if "text" in change:
+        if len(change["text"]) <= limit:
+            return change
         short = "\n".join(words.cap(change["text"], limit, f"run.entries[{change['entry']}].text"))
         made: page.TextChange = {**change, "text": short}
         if "marks" in change:

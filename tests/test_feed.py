@@ -37,15 +37,15 @@ class Page:
 
     def apply(self, changes: Iterable[Any]) -> Page:
         for change in changes:
-            if change["op"] == "run":
+            if "text" in change:
+                self.entries[change["entry"]]["text"] += change["text"]
+            elif change["op"] == "run":
                 self.head |= change["set"]
             elif change["op"] == "step":
                 self.steps.setdefault(change["step"], {}).update(change)
             elif change["op"] == "open":
                 assert change["entry"] == len(self.entries)
                 self.entries.append({**change, "text": ""})
-            elif change["op"] == "text":
-                self.entries[change["entry"]]["text"] += change["text"]
             else:
                 self.entries[change["entry"]] |= change["set"]
         return self
@@ -196,7 +196,7 @@ def test_a_compaction_tells_what_is_known_of_it(event: dict[str, Any], told: tup
     run.receive(Received(1_000_000, "", json.dumps({"id": "m", **event})))
     words = feed.snapshot(run)["changes"]
     CHANGES.validate_python(words)
-    facts = [change["set"] for change in words if change["op"] == "entry"]
+    facts = [change["set"] for change in words if change.get("op") == "entry"]
     names = ("trigger", "tokens_before", "tokens_after")
     assert [tuple(set_.get(name) for name in names) for set_ in facts] == ([] if told is None else [told])
 
@@ -221,7 +221,7 @@ def test_a_run_still_going_is_shown_as_far_as_it_is() -> None:
 
 def marks_of(changes: Iterable[Any]) -> list[tuple[str, list[float]]]:
     """Each text with its marks; `at` is the short way of saying that there is one."""
-    texts = [change for change in changes if change["op"] == "text"]
+    texts = [change for change in changes if "text" in change]
     assert not any("at" in change and "marks" in change for change in texts)
     ones = [[change["at"], utf16(change["text"])] if "at" in change else [] for change in texts]
     return [(change["text"], change.get("marks", one)) for change, one in zip(texts, ones, strict=True)]
@@ -249,8 +249,8 @@ def test_a_text_that_came_at_once_says_so_shortly() -> None:
     run, log, late = Run(), ChangeLog(), ChangeLog()
     event = {"message_type": "assistant_message", "id": "m", "content": "a👩"}
     log.add(run, run.receive(Received(50_000_000, "", json.dumps(event)))[1])
-    text = next(change for change in log.changes() if change["op"] == "text")
-    assert text == {"op": "text", "entry": 0, "text": "a👩", "at": 50.0}
+    text = next(change for change in log.changes() if "text" in change)
+    assert text == {"entry": 0, "text": "a👩", "at": 50.0}
     late.absorb(log.take())
     log.add(run, run.receive(Received(90_000_000, "", json.dumps(event)))[1])
     late.absorb(log.take())
@@ -263,7 +263,7 @@ def test_a_recording_without_times_has_no_marks_and_no_times() -> None:
     run.end(None)
     words = feed.snapshot(run)
     assert marks_of(words["changes"]) == [("a", [])]
-    assert {change["at"] for change in words["changes"] if change["op"] != "text"} == {None}
+    assert {change["at"] for change in words["changes"] if "text" not in change} == {None}
     assert words["now"] is None
 
 

@@ -118,7 +118,7 @@ def test_a_figure_beyond_all_counting_is_no_figure() -> None:
     run.end(3)
     run.steps[0].server.update(llm_request_ns=10**400, prompt_tokens=-(10**400), completion_tokens=3)
     changes = feed.snapshot(run)["changes"]
-    usage = [change["set"]["usage"] for change in changes if change["op"] == "run" and change["set"].get("usage")]
+    usage = [change["set"]["usage"] for change in changes if change.get("op") == "run" and change["set"].get("usage")]
     assert [figures and figures["total_tokens"] for figures in usage] == [None]
     log = feed.ChangeLog()
     log.add(run, [letta_nb.entries.StepChanged(3, run.steps[0])])

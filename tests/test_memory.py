@@ -189,7 +189,7 @@ def test_memory_is_in_the_page_the_file_and_the_replay(tmp_path: Path) -> None:
     ]
     for other in (run, record.load_one(run.save(tmp_path / "run.jsonl")), run.replay(1e9)):
         assert other.memory == [MemoryBlock("human", 5000, "a", "a\nb", [MemoryEdit(call, "a\nb")])]
-        heads = [change["set"] for change in feed.snapshot(other)["changes"] if change["op"] == "run"]
+        heads = [change["set"] for change in feed.snapshot(other)["changes"] if change.get("op") == "run"]
         assert [head["memory"] for head in heads if "memory" in head] == [words]
 
 

@@ -122,7 +122,7 @@ def test_the_page_is_told_the_cost_when_it_is_known_and_again_by_steps() -> None
     costs = [
         change["set"]["cost"]
         for change in feed.snapshot(run)["changes"]
-        if change["op"] == "run" and "cost" in change["set"]
+        if change.get("op") == "run" and "cost" in change["set"]
     ]
     assert run.cost is not None
     assert len(costs) > 1

@@ -20,9 +20,9 @@ const names = readdirSync(join(js, "fixtures"))
 function upTo(snapshot, ms) {
   const changes = [];
   for (const change of snapshot.changes) {
-    if (change.op === "text" && !change.marks) {
+    if (!change.op && !change.marks) {
       if (change.at <= ms) changes.push(change);
-    } else if (change.op === "text") {
+    } else if (!change.op) {
       let length = 0;
       for (let n = 0; n < change.marks.length; n += 2) if (change.marks[n] <= ms) length = change.marks[n + 1];
       const marks = change.marks.filter((_, n) => change.marks[n - (n % 2)] <= ms);

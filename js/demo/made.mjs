@@ -41,7 +41,7 @@ class Made {
   say(kind, step, text, ms = 40, facts = {}) {
     const entry = this.open(kind, step, facts);
     this.at += ms;
-    if (text) this.changes.push({ op: "text", entry, text, marks: [this.at, text.length] });
+    if (text) this.changes.push({ entry, text, marks: [this.at, text.length] });
     return this;
   }
   call(name, args, ms, result, facts = {}) {
@@ -155,7 +155,7 @@ function untimed() {
   const run = rich();
   for (const change of run.changes) {
     if ("at" in change) change.at = null;
-    if (change.op === "text") change.marks = [];
+    if (!change.op) change.marks = [];
     if (change.op === "run")
       Object.assign(
         change.set,

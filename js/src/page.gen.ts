@@ -193,7 +193,8 @@ export interface OpenChange {
  * within the piece; the last equals its length. Neither is there where nothing was timed.
  */
 export interface TextChange {
-  op: "text";
+  /** never there: there are more of these than of all other changes, and most bring no more than a word */
+  op?: null;
   entry: number;
   text: string;
   at?: number;

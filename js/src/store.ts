@@ -184,9 +184,9 @@ export class Store {
   /** Note a change down, and show it. */
   private take(change: Change, dirty: Dirty): void {
     this.moments = null;
-    const at = change.op === "text" ? (change.at ?? change.marks?.at(-2) ?? null) : change.at;
+    const at = !change.op ? (change.at ?? change.marks?.at(-2) ?? null) : change.at;
     this.now = latest(this.now, at);
-    if (change.op === "text") this.takeText(change, at, dirty);
+    if (!change.op) this.takeText(change, at, dirty);
     else {
       this.log.push(change);
       if (change.op === "run") Object.assign(this.last, change.set);

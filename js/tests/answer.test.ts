@@ -252,7 +252,7 @@ describe("a run that ends and goes on", () => {
           call_id: `c${at}`,
           approval: "pending",
         },
-        { op: "text", entry: index + 1, text: "{}", marks: [at + 200, 2] },
+        { entry: index + 1, text: "{}", marks: [at + 200, 2] },
         head({ ...ended, ended: at + 300 }),
       );
       expect(shown.text(".status")).toBe("Waiting for approval");

@@ -103,7 +103,7 @@ describe("search", () => {
     const input = root.querySelector(".find input") as HTMLInputElement;
     input.value = "road";
     input.dispatchEvent(new Event("input"));
-    for (const text of ["a road", " and a ro", "ad"]) emit([{ op: "text", entry: 0, text, at: seq }]);
+    for (const text of ["a road", " and a ro", "ad"]) emit([{ entry: 0, text, at: seq }]);
     await frame();
     expect(seen(root, ".nn").map(textOf)).toEqual(["1 of 2"]);
     end();

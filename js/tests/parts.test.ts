@@ -115,7 +115,7 @@ describe("a very long live run", () => {
       emit([
         { op: "step", at: step, step },
         { op: "open", at: step, entry: step, kind: "assistant", step },
-        { op: "text", entry: step, text: `said ${step}`, at: step },
+        { entry: step, text: `said ${step}`, at: step },
       ]);
       if (step % 10 === 9) await frame();
     }
@@ -138,7 +138,7 @@ describe("a very long live run", () => {
       changes.push(
         { op: "step", at: step, step },
         { op: "open", at: step, entry: step, kind: "assistant", step },
-        { op: "text", entry: step, text: `said ${step}`, at: step },
+        { entry: step, text: `said ${step}`, at: step },
       );
     }
     const root = rootOf(saved({ seq: 0, now: 500, changes }));

@@ -31,7 +31,7 @@ export function torn(snapshot: Snapshot, roll: () => number): Batch[] {
 }
 
 function tear(change: Change, roll: () => number): Change[] {
-  if (change.op !== "text" || !change.marks) return [change];
+  if (change.op || !change.marks) return [change];
   const parts: Change[] = [];
   let from = 0;
   let marks: number[] = [];
@@ -39,8 +39,8 @@ function tear(change: Change, roll: () => number): Change[] {
     const [at, to] = [change.marks[n] as number, change.marks[n + 1] as number];
     marks.push(at, to - from);
     if (n + 2 < change.marks.length && roll() < 0.5) continue;
-    const { op, entry } = change;
-    const piece = { op, entry, text: change.text.slice(from, to) } as const;
+    const { entry } = change;
+    const piece = { entry, text: change.text.slice(from, to) } as const;
     // a piece with one mark is told in short
     parts.push(marks.length === 2 ? { ...piece, at } : { ...piece, marks });
     [from, marks] = [to, []];
@@ -51,11 +51,11 @@ function tear(change: Change, roll: () => number): Change[] {
 /** The changes that a page would have been sent by a moment: another way to the same state. */
 export function upTo(snapshot: Snapshot, ms: number): Change[] {
   const cut = (change: Change): Change[] => {
-    if (change.op !== "text") return change.at !== null && change.at <= ms ? [change] : [];
+    if (change.op) return change.at !== null && change.at <= ms ? [change] : [];
     const marks = change.marks ?? (change.at === undefined ? [] : [change.at, change.text.length]);
     const kept = marks.filter((_, n) => (marks[n - (n % 2)] as number) <= ms);
-    const { op, entry } = change;
-    return kept.length ? [{ op, entry, text: change.text.slice(0, kept.at(-1)), marks: kept }] : [];
+    const { entry } = change;
+    return kept.length ? [{ entry, text: change.text.slice(0, kept.at(-1)), marks: kept }] : [];
   };
   return snapshot.changes.flatMap(cut);
 }

@@ -122,7 +122,7 @@ describe("hostile text", () => {
     for (const name of ["toolerr_tok", "disc_tok", "multi2_tok_server", "asks_three", "denied_step", "stop_nothing"]) {
       const evil = poisoned(load(name), payload) as Snapshot;
       for (const change of evil.changes) {
-        if (change.op === "text") change.marks = [1, change.text.length];
+        if (!change.op) change.marks = [1, change.text.length];
         if (change.op === "entry" && change.set.result)
           change.set.result = JSON.stringify({ [payload]: [payload, payload.repeat(9)] });
       }

@@ -39,6 +39,24 @@ def _units(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
+def _whole(text: str) -> str:
+    """`text` as it can be sent: two halves of a surrogate pair are one character, half a one is U+FFFD. As long."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _sendable(value: Any) -> Any:
+    """The same words with each text in them whole."""
+    if isinstance(value, str):
+        return _whole(value)
+    if isinstance(value, dict):
+        return {name: _sendable(part) for name, part in cast(dict[str, Any], value).items()}
+    if isinstance(value, list):
+        return [_sendable(part) for part in cast(list[Any], value)]
+    return value
+
+
 class _Text:
     """The pieces of one entry's text, until they are sent."""
 
@@ -70,7 +88,7 @@ class _Text:
         self.length += length
 
     def words(self) -> page.TextChange:
-        self.parts = ["".join(self.parts)]
+        self.parts = [_whole("".join(self.parts))]
         words: page.TextChange = {"entry": self.entry, "text": self.parts[0]}
         if len(self.marks) == 2 and self.marks[1] == self.length:
             words["at"] = self.marks[0]
@@ -94,16 +112,8 @@ class ChangeLog:
         for change in changes:
             if isinstance(change, TextAppended):
                 self._text(change.entry.index).add(change.text, ms(change.at))
-            elif isinstance(change, EntryOpened):
-                self._items.append(_open(change.at, change.entry))
-            elif isinstance(change, EntryChanged):
-                self._items.append(
-                    {"op": "entry", "at": ms(change.at), "entry": change.entry.index, "set": _facts(change.entry)}
-                )
-            elif isinstance(change, StepChanged):
-                self._items.append(_step(change.at, change.step))
             else:
-                self._items.append(_run(run, change))
+                self._items.append(_sendable(_words(run, change)))
 
     def absorb(self, changes: Iterable[page.Change]) -> None:
         """Take in what another log has written down."""
@@ -129,6 +139,16 @@ class ChangeLog:
         taken = self.changes()
         self._items, self._texts = [], {}
         return taken
+
+
+def _words(run: Run, change: EntryOpened | EntryChanged | StepChanged | RunChanged) -> page.Change:
+    if isinstance(change, EntryOpened):
+        return _open(change.at, change.entry)
+    if isinstance(change, EntryChanged):
+        return {"op": "entry", "at": ms(change.at), "entry": change.entry.index, "set": _facts(change.entry)}
+    if isinstance(change, StepChanged):
+        return _step(change.at, change.step)
+    return _run(run, change)
 
 
 def _open(at: int | None, entry: Entry) -> page.OpenChange:

@@ -172,8 +172,8 @@ def test_serve_says_where_it_is_and_stops_on_an_interrupt() -> None:
 
 def test_a_hostile_file_does_nothing_to_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "run.jsonl"
-    path.write_text('{"letta_nb":"\\u001b[2J\\u009b31m\\u202e","run":{}}')
+    path.write_text('{"letta_nb":"\\u001b[2J\\u009b31m\\u202e\\u2066","run":{}}')
     assert cli.main(["show", str(path)]) == 2
     said = capsys.readouterr().err
     assert "version ␛[2J" in said
-    assert not set(said) & {"\x1b", "\x9b", "\u202e"}
+    assert not set(said) & {"\x1b", "\x9b", "\u202e", "\u2066"}

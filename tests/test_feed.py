@@ -267,6 +267,22 @@ def test_a_recording_without_times_has_no_marks_and_no_times() -> None:
     assert words["now"] is None
 
 
+def test_half_a_surrogate_pair_can_be_sent() -> None:
+    """It has no UTF-8, so a message that held it would not be sent at all. Two halves are one character."""
+    half = "\ud83d"
+    run, log = Run({"input": f"{half}\ude00 {half}"}), ChangeLog()
+    run.agent_name = f"a{half}"
+    log.add(run, run.opening())
+    log.add(run, run.receive(Received(50_000_000, "", half))[1])
+    log.add(run, run.end(1_000_000_000))
+    for words in (log.changes(), feed.snapshot(run)["changes"]):
+        json.dumps(words, ensure_ascii=False).encode("utf-8")
+        shown = Page().apply(words)
+        assert shown.head["agent"] == "a\ufffd"
+        assert [entry["text"] for entry in shown.entries] == ["😀 \ufffd", "\ufffd"]
+        assert all(marks[-1] == utf16(text) for text, marks in marks_of(words))
+
+
 # -- how much is sent -------------------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 from letta_nb import phases, words
 from letta_nb.entries import Status, ToolCallEntry
 from letta_nb.run import Run
+from letta_nb.signatures import ADDED
 
 # "step": there is none on the other side; "tools": other tools, or none; "end": only one of the runs broke off there
 Difference = Literal["step", "tools", "arguments", "result", "answer", "end"]
@@ -249,15 +250,25 @@ def pair_calls(a: Side, b: Side) -> list[CallPair]:
     for alike in (True, False):
         for n, call in enumerate(a.calls):
             named = [other for other in rest if (other.name or "tool") == (call.name or "tool")]
-            fits = [other for other in named if not alike or not differing(call.arguments, other.arguments)]
+            fits = [other for other in named if not alike or not _arguments(call, other)]
             if n not in partners and fits:
                 partners[n] = fits[0]
                 rest = [other for other in rest if other is not fits[0]]
     return [
-        CallPair(call, partners[n], differing(call.arguments, partners[n].arguments), _results(call, partners[n]))
+        CallPair(call, partners[n], _arguments(call, partners[n]), _results(call, partners[n]))
         for n, call in enumerate(a.calls)
         if n in partners
     ]
+
+
+def _arguments(a: ToolCallEntry, b: ToolCallEntry) -> list[str]:
+    """The keys of arguments that differ. What only one of the servers adds to every call is none of the agents'."""
+    keys = differing(a.arguments, b.arguments)
+    if not set(keys) & set(ADDED):
+        return keys
+    one, two = parsed(a.arguments), parsed(b.arguments)
+    both = set(one) & set(two) if isinstance(one, dict) and isinstance(two, dict) else set[str]()
+    return [key for key in keys if key not in ADDED or key in both]
 
 
 def _results(a: ToolCallEntry, b: ToolCallEntry) -> list[str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from letta_nb.entries import ToolCallEntry
+from letta_nb.memory_patch import patched
 
 # characters of a block, and of all edits together; far above what any server holds, so that no arguments, however they
 # are meant, make this process hold more
@@ -189,6 +190,7 @@ _TOOLS: dict[str, Callable[[Mapping[str, Any], Texts], Effect]] = {
     "memory_insert": lambda said, now: _insert(
         _text(said, "label"), _text(said, "new_string", "new_str"), said.get("insert_line", -1), now
     ),
+    "memory_apply_patch": lambda said, now: patched(_text(said, "label"), _text(said, "patch"), now),
     "memory_rethink": _rethink,
     "rethink_memory": _rethink,
     "memory": _memory,

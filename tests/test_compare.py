@@ -126,6 +126,16 @@ def test_parallel_calls_in_another_order_are_the_same() -> None:
     assert parting(one, other) == "Step 1: A calls look with at 1, B calls look with at 3."
 
 
+def test_what_only_one_server_adds_to_every_call_is_no_difference() -> None:
+    """memgpt-style servers send `request_heartbeat` with the agent's own arguments; those of today do not have it."""
+    old = made([("look", {"at": 1, "request_heartbeat": True}, "x")], "Done.")
+    assert Comparison(old, made([("look", {"at": 1}, "x")], "Done.")).divergence is None
+    other = Comparison(old, made([("look", {"at": 2}, "x")], "Done."))
+    assert [pair.argument_keys for pair in other.pairs] == [["at"], []]
+    both = Comparison(old, made([("look", {"at": 1, "request_heartbeat": False}, "x")], "Done."))
+    assert [pair.argument_keys for pair in both.pairs] == [["request_heartbeat"], []]
+
+
 # -- what differs, and where they part ---------------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "letta_nb"
 # A module imports from lines above its own, never from its own line or below.
 LAYERS = """
 _version cleaning errors figures page subshell
-addresses log sse events entries shortcuts
+addresses log sse events entries shortcuts memory_patch
 typed calls again memory prices
 fetched sessions
 fold
@@ -53,7 +53,7 @@ SERVER_MAY = {"errors", "sse", "_version"}
 UPWARD = {"again", "shortcuts", "__init__"}
 # logic: no sockets, no clocks, no threads, no files
 PURE = """
-errors figures page log events entries calls again memory prices fetched fold answers feed phases words bare text
+errors figures page log events entries calls again memory memory_patch prices fetched fold answers feed phases words bare text
 align parting deltas compare_text
 """.split()
 IMPURE = {

@@ -75,6 +75,12 @@ TOOLS: list[tuple[str, dict[str, Any], str | None, str | None]] = [
     ("memory_insert", {**ME, "new_string": "c"}, "a\nb", "a\nb\nc"),
     ("memory_insert", {**ME, "new_str": "x\ny", "insert_line": 1}, "a\nb", "a\nx\ny\nb"),
     ("memory_insert", {**ME, "new_string": "x", "insert_line": 0}, "a", "x\na"),
+    ("memory_apply_patch", {**ME, "patch": "+c"}, "a\tb", "a       b\nc"),
+    ("memory_apply_patch", {**ME, "patch": "@@\n a\n-b\n+x\n@@ -4 @@\n-d\n"}, "a\nb\nc\nd", "a\nx\nc"),
+    ("memory_apply_patch", {**ME, "patch": "--- a\n+++ b\n a\n\n+b"}, "a\n\nc", "a\n\nb\nc"),
+    ("memory_apply_patch", {"label": "", "patch": "*** Update Block: me\n-a\n+b"}, "a", "b"),
+    ("memory_apply_patch", {"label": "", "patch": "*** Add Block: me\nDescription: d\n+a\n\n+b\n"}, None, "a\n\nb"),
+    ("memory_apply_patch", {"label": "", "patch": "*** Delete Block: me"}, "a", None),
     ("memory_rethink", {**ME, "new_memory": "all new"}, "a", "all new"),
     ("rethink_memory", {"target_block_label": "me", "new_memory": "n"}, "a", "n"),
     ("memory", {"command": "create", "path": "/memories/me", "description": "d"}, None, ""),
@@ -101,6 +107,8 @@ def test_a_path_is_read_as_the_server_reads_it() -> None:
 def test_a_renamed_block_is_one_that_goes_and_one_that_comes() -> None:
     run = ran([("memory", {"command": "rename", "old_path": "/memories/a", "new_path": "/memories/b"})])
     assert changed(run, {"a": "text"}, {"b": "text"}) == {"a": [(0, None)], "b": [(0, "text")]}
+    moved = ran([("memory_apply_patch", {"label": "", "patch": "*** Update Block: a\n+x\n*** Move to: b"})])
+    assert changed(moved, {"a": "text"}, {"b": "text\nx"}) == {"a": [(0, None)], "b": [(0, "text\nx")]}
     described = ran([("memory", {"command": "rename", "path": "/memories/a", "description": "new"})])
     assert changed(described, {"a": "text"}, {"a": "text"}) == {}
 
@@ -141,7 +149,12 @@ def test_what_none_of_the_calls_did_is_nobodys() -> None:
         ("core_memory_replace", {"label": "human", "old_content": "z", "new_content": "b"}),
         ("memory_replace", {"label": "human", "old_string": "a", "new_string": "b"}),  # there twice
         ("memory_insert", {"label": "human", "new_string": "b", "insert_line": 9}),
-        ("memory_apply_patch", {"label": "human", "patch": "+b"}),
+        ("memory_apply_patch", {"label": "human", "patch": "no diff"}),
+        ("memory_apply_patch", {"label": "human", "patch": "-b"}),
+        ("memory_apply_patch", {"label": "other", "patch": "+b"}),
+        ("memory_apply_patch", {"label": "", "patch": "*** Add Block: human\n+b"}),
+        ("memory_apply_patch", {"label": "", "patch": "*** Move to: b"}),
+        ("memory_apply_patch", {"label": "", "patch": "*** Delete Block: human\n*** Update Block: human\n+b"}),
         ("memory", {"command": "explode", "path": "human"}),
         ("memory", {"command": "delete"}),
         ("memory_rethink", {"label": "human", "new_memory": "b" * 1_000_001}),
@@ -152,6 +165,12 @@ def test_what_none_of_the_calls_did_is_nobodys() -> None:
 def test_a_call_whose_effect_is_not_known_is_not_credited(call: Call) -> None:
     text = "a" * 100_000
     assert changed(ran([call]), {"human": text}, {"human": text + "b"}) == {"human": [(None, text + "b")]}
+
+
+def test_a_patch_larger_than_any_is_not_worked_out() -> None:
+    text = "a\n" * 4_000
+    run = ran([("memory_apply_patch", {"label": "human", "patch": "+b\n" * 4_000})])
+    assert changed(run, {"human": text}, {"human": "b"}) == {"human": [(None, "b")]}
 
 
 def test_the_edits_that_are_kept_have_an_end() -> None:

@@ -291,6 +291,27 @@ def text_of(content: Any) -> str:
     return _words(content)
 
 
+_SUMMARY = "summary of the previous messages:"
+
+
+def packed_summary(text: str) -> tuple[str, object] | None:
+    """The summary and the statistics in a packed message; None for any other text.
+
+    So 0.16.8 streams what it says to the agent after a compaction, as a `user_message`, to a client that did not ask
+    for `summary_message`.
+    """
+    if not text.startswith("{") or _SUMMARY not in text:
+        return None
+    try:
+        packed: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if packed.get("type") != "system_alert" or not isinstance(packed.get("message"), str):
+        return None
+    _, found, summary = packed["message"].partition(_SUMMARY)
+    return (summary.strip(), packed.get("compaction_stats")) if found else None
+
+
 def _text_of_part(part: Any) -> str:
     if not isinstance(part, dict):
         return _words(part)

@@ -182,8 +182,11 @@ class Fold:
         self._append_text(event, "assistant", text, at, changes)
 
     def _on_input(self, event: ev.SystemMessage | ev.UserMessage, at: int | None, changes: list[Change]) -> None:
-        # documented as never streamed; 0.16.8 streams a packed summary this way
         text = ev.text_of(event.content if event.content is not None else event.message)
+        packed = ev.packed_summary(text) if isinstance(event, ev.UserMessage) else None
+        if packed is not None:
+            self._compacted(event, "summary", *packed, at, changes)
+            return
         kind: Kind = "user" if isinstance(event, ev.UserMessage) else "system"
         self._append_text(event, kind, text, at, changes)
 
@@ -217,6 +220,11 @@ class Fold:
         summary = event.summary if isinstance(event, ev.SummaryMessage) else ""
         facts = event.compaction_stats if isinstance(event, ev.SummaryMessage) else event.event_data
         kind: Kind = "summary" if isinstance(event, ev.SummaryMessage) else "compaction"
+        self._compacted(event, kind, summary, facts, at, changes)
+
+    def _compacted(
+        self, event: ev.MessageEvent, kind: Kind, summary: str, facts: Any, at: int | None, changes: list[Change]
+    ) -> None:
         entry = self._note(event, kind, self._step, at)
         entry.extra["facts"] = facts
         entry.buffer.append(summary)

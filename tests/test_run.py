@@ -13,7 +13,7 @@ from recordings import ALL_STREAMS, BY_NAME, EXPECTED, REFUSED, Call, Expected
 
 from letta_nb import events as ev
 from letta_nb import record, sse
-from letta_nb.entries import Buffer, EntryOpened, RunError, TextAppended, ToolCallEntry
+from letta_nb.entries import Buffer, EntryOpened, RunError, TextAppended, ToolCallEntry, compaction_of
 from letta_nb.errors import InputError
 from letta_nb.log import Received
 from letta_nb.run import Run
@@ -353,6 +353,37 @@ def test_a_streamed_user_message_is_shown() -> None:
     wire.send("user_message", "message-9", content="(summary of what came before)")
     assert texts(wire.run, "user") == ["hi", "(summary of what came before)"]
     assert wire.run.prompt == "hi"
+
+
+def test_a_summary_packed_as_a_user_message_is_a_summary() -> None:
+    """What 0.16.8 streams after a compaction to a client that did not ask for summaries."""
+    note = "Note: prior messages have been hidden from view due to conversation memory constraints.\n"
+    stats = {"trigger": "context_window_exceeded", "context_tokens_before": 9000, "context_tokens_after": 400}
+    message = f"{note}The following is a summary of the previous messages:\n They spoke of Oslo."
+    packed = {"type": "system_alert", "message": message, "time": "2026-01-01 10:00:00 AM UTC+0000"}
+    wire = Wire(Run({"input": "hi"}))
+    wire.send("user_message", "message-9", content=json.dumps(packed | {"compaction_stats": stats}))
+    wire.send("user_message", "message-10", content=json.dumps(packed))
+    assert texts(wire.run, "user") == ["hi"]
+    assert texts(wire.run, "summary") == ["They spoke of Oslo."] * 2
+    told = [compaction_of(entry) for entry in wire.run.entries if entry.kind == "summary"]
+    assert told == [("context_window_exceeded", 9000, 400), (None, None, None)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"type": "login", "about": "summary of the previous messages:"}',
+        '{"type": "system_alert", "message": ["summary of the previous messages:"]}',
+        '{"type": "system_alert", "message": "no", "x": "summary of the previous messages:"}',
+        '{"summary of the previous messages:',
+        "{" * 100_000 + "summary of the previous messages:",
+    ],
+)
+def test_what_only_looks_like_a_packed_summary_is_as_it_is(content: str) -> None:
+    wire = Wire(Run({"input": "hi"}))
+    wire.send("user_message", "message-9", content=content)
+    assert texts(wire.run, "user") == ["hi", content]
 
 
 def test_the_prompt_comes_from_the_request() -> None:

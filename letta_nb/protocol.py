@@ -11,6 +11,7 @@ from typing import Any, TypedDict, get_type_hints
 from pydantic import BaseModel, ConfigDict
 
 from letta_nb import errors
+from letta_nb.cleaning import clean
 
 # M validates exactly this; anything else is taken for a name
 AGENT_ID = re.compile(r"agent-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
@@ -74,7 +75,7 @@ class Agent(BaseModel):
         return None if name is None else str(name).rpartition("/")[2]
 
     def __repr__(self) -> str:
-        return f"<Agent {self.name!r} {self.id}>"
+        return f"<Agent {self.name!r} {clean(self.id)}>"
 
 
 def messages_of(messages: Messages) -> list[dict[str, Any]]:

@@ -1,12 +1,12 @@
 /** The view in a saved output: the run is data on the script's own element, the bare transcript stands beside it. */
 
+import { instead } from "./instead";
 import { run, Saved } from "./outside";
 import type { Snapshot } from "./page.gen";
 import { Store } from "./store";
 import type { More } from "./view/context";
 import { View } from "./view/view";
 
-const FAILED = "This output could not be drawn. The transcript below is complete.";
 // as in letta_nb/static_html.py: a page that is exported fetches nothing either
 const POLICY =
   "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; font-src data:; " +
@@ -28,9 +28,7 @@ function page(output: HTMLElement): string | null {
 }
 
 export function mount(output: HTMLElement, snapshot: Snapshot, more: () => Promise<More>, raw: Unpack | null): void {
-  if (output.querySelector(":scope > .lnb-host")) return;
-  const bare = output.querySelector<HTMLElement>(":scope > .lnb-bare");
-  try {
+  instead(output, "transcript", () => {
     const store = new Store();
     store.adopt(snapshot);
     const outside = new Saved(
@@ -40,14 +38,7 @@ export function mount(output: HTMLElement, snapshot: Snapshot, more: () => Promi
       () => view.later(),
     );
     const view = new View(output, store, outside, new AbortController().signal);
-    if (bare) bare.style.display = "none";
-  } catch (error) {
-    console.error("letta_nb", error);
-    output.querySelector(":scope > .lnb-host")?.remove();
-    const words = document.createElement("p");
-    words.textContent = FAILED;
-    output.prepend(words);
-  }
+  });
 }
 
 interface Given {

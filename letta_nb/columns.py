@@ -16,7 +16,8 @@ from typing import Any, Generic, Literal, TypeVar
 from letta_nb import words
 from letta_nb.entries import Usage
 from letta_nb.run import Run
-from letta_nb.views import StepView, ToolView, UsageView, Values, View, between, run_id, step_ids
+from letta_nb.step_views import RunView, StepView, approval_wait, known, whole
+from letta_nb.views import ToolView, UsageView, Values, View, between, run_id, step_ids
 from letta_nb.wire_views import EventView, MessageView
 
 Dtype = Literal["string", "Int64", "Float64", "boolean", "datetime64[ns, UTC]"]
@@ -53,6 +54,8 @@ def _joined(values: Sequence[list[str] | None]) -> Values:
 # -- the tables --------------------------------------------------------------------------------------------------------
 
 _Run = Column[View]
+_Sums = Column[RunView]
+_Sum = Callable[[list[int | None]], int | None]
 _Step = Column[StepView]
 _Tool = Column[ToolView]
 _Usage = Column[UsageView]
@@ -101,11 +104,21 @@ def _error(run: Run, key: str) -> str | None:
     return error.type if key == "type" else error.detail or error.message
 
 
-def _ttft(run: Run) -> int | None:
-    return next(iter(StepView([run]).ttft), None)
+def _of_steps(values: Callable[[StepView], list[int | None]], into: _Sum) -> Callable[[RunView], Values]:
+    """What a figure of the steps comes to in a run."""
+    return lambda view: list(map(into, view.by_run(values(view.steps))))
 
 
-RUNS: list[Column[View]] = [
+def _most(values: list[int | None]) -> int | None:
+    return max(known(values), default=None)
+
+
+def _some(values: list[int | None]) -> int | None:
+    """The sum of what there is."""
+    return whole(known(values))
+
+
+RUNS: list[Column[RunView]] = [
     _RUN_ID,
     *_OWNERS,
     _Run("agent_name", "string", _run("agent_name")),
@@ -118,7 +131,12 @@ RUNS: list[Column[View]] = [
     _Run("start_time", _TIME, lambda view: view.per_run(lambda run: 0 if run.timed else None)),
     _Run("end_time", _TIME, _run("ended_at")),
     _Run("duration_s", "Float64", _run("ended_at"), is_ns=True),
-    _Run("ttft_s", "Float64", lambda view: view.per_run(_ttft), is_ns=True),
+    _Sums("ttft_s", "Float64", _of_steps(lambda steps: steps.ttft, lambda its: next(iter(its), None)), is_ns=True),
+    _Sums("llm_duration_s", "Float64", _of_steps(lambda steps: steps.llm, whole), is_ns=True),
+    _Sums("tool_duration_s", "Float64", lambda view: view.tool, is_ns=True),
+    _Sums("approval_wait_s", "Float64", _of_steps(lambda steps: steps.approval_waits, _some), is_ns=True),
+    _Sums("overhead_s", "Float64", _of_steps(lambda steps: steps.overheads, whole), is_ns=True),
+    _Sums("longest_gap_s", "Float64", _of_steps(lambda steps: steps.longest_gaps, _most), is_ns=True),
     _Run("step_count", "Int64", lambda view: view.per_run(lambda run: len(run.steps))),
     _Run("tool_call_count", "Int64", lambda view: view.per_run(lambda run: len(run.tool_calls))),
     _Run(
@@ -143,7 +161,11 @@ STEPS: list[Column[StepView]] = [
     _Step("duration_s", "Float64", lambda view: list(map(between, *view.spans)), is_ns=True),
     _Step("ttft_s", "Float64", lambda view: view.ttft, is_ns=True),
     _Step("llm_duration_s", "Float64", lambda view: view.llm, is_ns=True),
+    _Step("time_per_output_token_s", "Float64", lambda view: view.per_token, is_ns=True),
+    _Step("longest_gap_s", "Float64", lambda view: view.longest_gaps, is_ns=True),
     _Step("tool_duration_s", "Float64", lambda view: view.tool, is_ns=True),
+    _Step("approval_wait_s", "Float64", lambda view: view.approval_waits, is_ns=True),
+    _Step("overhead_s", "Float64", lambda view: view.overheads, is_ns=True),
     _Step("duration_source", "string", lambda view: view.sources),
     _Step("tool_call_count", "Int64", lambda view: view.calls[0]),
     *(
@@ -174,6 +196,7 @@ TOOLS: list[Column[ToolView]] = [
     _Tool("end_time", _TIME, lambda view: [call.returned_at for call in view.rows]),
     _Tool("duration_s", "Float64", lambda view: [call.duration for call in view.rows], is_ns=True),
     _Tool("duration_source", "string", _each("duration_source")),
+    _Tool("approval_wait_s", "Float64", lambda view: [approval_wait(call) for call in view.rows], is_ns=True),
     _Tool("error_type", "string", lambda view: [error for error, _ in view.errors]),
     _Tool("error_message", "string", lambda view: [message for _, message in view.errors]),
 ]
@@ -221,7 +244,7 @@ EVENTS: list[Column[EventView]] = [
 ]
 
 TABLES: dict[Grain, tuple[type[View], list[Column[Any]]]] = {
-    "runs": (View, RUNS),
+    "runs": (RunView, RUNS),
     "steps": (StepView, STEPS),
     "tools": (ToolView, TOOLS),
     "usage": (UsageView, USAGE),

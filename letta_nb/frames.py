@@ -1,46 +1,71 @@
 """Runs as pandas DataFrames, a table a grain. The columns are data in `columns`; this module turns them into pandas.
 
-`x` is a Run, several Runs, a path or a pattern of paths. Same columns, same order, same nullable dtypes, whatever is in
-it; NA is "not reported", never 0. Ids are in every table, so that tables merge, with `validate="one_to_many"`: on
-`run_id` (the Run's `uid` where the server sends none), and inside a run on `step_id` (`run_id:step_index` where the
-server sends none) or `step_index`. A step that waited for an approval is in two runs: join on both ids.
-Raises InputError for two runs of one id, a pattern without a match, and what is no run.
+`x` is a Run, several Runs (a list, or what a server's `client.runs(...)` yields), a path or a pattern of paths. Same
+columns, same order, same nullable dtypes, whatever is in it; NA is "not reported", never 0; no row is left out unsaid.
+Ids are in every table, so that tables merge, with `validate="one_to_many"`: on `run_id` (the Run's `uid` where the
+server sends none), and inside a run on `step_id` (`run_id:step_index` where the server sends none) or `step_index`. A
+step that waited for an approval is in two runs: join on both ids.
+
+Options, for each of the tables:
+  columns    the columns that are wanted, in that order; no others are worked out
+  names      "otel": OpenTelemetry's dotted names, `gen_ai.usage.input_tokens`; see `semconv`
+  backend    "pyarrow": Arrow dtypes, as `dtype_backend` of pandas' readers
+  on_error   "collect": files that cannot be read, and the second of two runs with one id, are left out, told of in a
+             warning and listed in `.attrs["unread"]`, a dict each with `source` and `error`; by default they raise
+             InputError, as do a pattern without a match and what is no run
+  progress   a bar: always, never, or (None) once reading takes longer than 2 s
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+import importlib
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
-from letta_nb import record
 from letta_nb.columns import TABLES, Column, Grain
 from letta_nb.errors import InputError
+from letta_nb.reading import OnError, Reading, Runs
 from letta_nb.run import Run
+from letta_nb.semconv import dotted
 from letta_nb.views import PerRun, View, base
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Runs = Run | str | Path | Iterable["Run | str | Path"]
+# events of the runs that are held at once: what is read from files takes no more memory than this, and its rows
+_HELD_EVENTS = 100_000
+# integers below it are themselves as floats, which numpy reads faster where some are None
+_EXACT = 2.0**53
 
 
-def runs_df(x: Runs) -> pd.DataFrame:
+class Options(TypedDict, total=False):
+    """How a table is made; see the module."""
+
+    columns: Sequence[str] | None
+    names: Literal["otel"] | None
+    backend: Literal["numpy_nullable", "pyarrow"]
+    on_error: OnError
+    progress: bool | None
+
+
+def runs_df(x: Runs, **options: Unpack[Options]) -> pd.DataFrame:
     """One row a run: who answered, how it ended, how long it took, its tokens in all."""
-    return frame("runs", x)
+    return frame("runs", x, **options)
 
 
-def steps_df(x: Runs) -> pd.DataFrame:
+def steps_df(x: Runs, **options: Unpack[Options]) -> pd.DataFrame:
     """One row a step (one model call and its tools), with its times; its tokens where the server tells them.
 
     `start_time` is the end of the step before, or the request. `ttft_s` and `llm_duration_s` count from there, and are
     NA where arrival does not tell (steps delivered whole). `tool_duration_s` is NA where a step had several tools.
     """
-    return frame("steps", x)
+    return frame("steps", x, **options)
 
 
-def tools_df(x: Runs) -> pd.DataFrame:
+def tools_df(x: Runs, **options: Unpack[Options]) -> pd.DataFrame:
     """One row a tool call, pending ones too.
 
     `tool_arguments` as received, valid JSON or not; `tool_status` NA until there is a return. `start_time` and
@@ -48,61 +73,102 @@ def tools_df(x: Runs) -> pd.DataFrame:
     arrival (`duration_source`), and NA where the wire cannot support one: steps delivered whole, returns that came
     together, calls that waited for a person.
     """
-    return frame("tools", x)
+    return frame("tools", x, **options)
 
 
-def usage_df(x: Runs) -> pd.DataFrame:
+def usage_df(x: Runs, **options: Unpack[Options]) -> pd.DataFrame:
     """One row a usage report; a run has one for each leg."""
-    return frame("usage", x)
+    return frame("usage", x, **options)
 
 
-def messages_df(x: Runs) -> pd.DataFrame:
+def messages_df(x: Runs, **options: Unpack[Options]) -> pd.DataFrame:
     """One row a joined message, in order: `message_type` as on the wire, `content` the whole text.
 
     For a tool call `content` is its arguments, for a tool return its result.
     """
-    return frame("messages", x)
+    return frame("messages", x, **options)
 
 
-def events_df(x: Runs) -> pd.DataFrame:
+def events_df(x: Runs, **options: Unpack[Options]) -> pd.DataFrame:
     """One row an event as received: `received_s` since the request, `gap_s` since the event before, `raw_json`."""
-    return frame("events", x)
+    return frame("events", x, **options)
 
 
-def frame(grain: Grain, x: Runs) -> pd.DataFrame:
+def frame(grain: Grain, x: Runs, **options: Unpack[Options]) -> pd.DataFrame:
     """The table of one grain, by name."""
     import pandas as pd
 
-    view, columns = TABLES[grain]
-    rows = view(_distinct(_runs(x)))
-    return pd.DataFrame({column.name: _array(column, rows) for column in columns}, copy=False)
+    view, _ = TABLES[grain]
+    columns = _chosen(grain, options.get("columns"))
+    backend = options.get("backend", "numpy_nullable")
+    if backend not in ("numpy_nullable", "pyarrow"):
+        raise InputError(f'backend={backend!r} is not known. Say "numpy_nullable" or "pyarrow".')
+    named = _namer(options.get("names"))
+    reading = Reading(x, options.get("on_error", "raise"), options.get("progress"))
+    parts = [
+        pd.DataFrame({column.name: _array(column, rows) for column in columns}, copy=False)
+        for rows in map(view, _some_at_a_time(reading))
+    ]
+    table = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+    if backend == "pyarrow":
+        table = table.astype({column.name: _arrow(column) for column in columns})
+    table.columns = [named(column.name) for column in columns]
+    if options.get("on_error") == "collect":
+        table.attrs["unread"] = [one._asdict() for one in reading.unread]
+        _warn(reading)
+    return table
 
 
-def _runs(x: Any) -> Iterator[Run]:
-    if isinstance(x, Run):
-        yield x
-    elif isinstance(x, str | Path):
-        loaded = record.load(x)
-        if loaded == []:
-            raise InputError(f"No file matches {x}.")
-        yield from loaded if isinstance(loaded, list) else [loaded]
-    elif isinstance(x, Iterable):
-        for one in cast("Iterable[Any]", x):
-            yield from _runs(one)
-    else:
-        raise InputError(f"A Run, several Runs, a path or a pattern of paths was expected, not {type(x).__name__}.")
+def _some_at_a_time(runs: Reading) -> Iterator[list[Run]]:
+    """The runs in lists of so many that they are worth the work, and few enough to be held; an empty list for none."""
+    some: list[Run] = []
+    held = 0
+    for run in runs:
+        if held > _HELD_EVENTS:
+            yield some
+            some, held = [], 0
+        some.append(run)
+        held += run.event_count
+    yield some
 
 
-def _distinct(runs: Iterable[Run]) -> list[Run]:
-    found = [run.still() for run in runs]
-    counts = Counter(run.run_id or run.uid for run in found)
-    twice = [run_id for run_id, count in counts.items() if count > 1]
-    if twice:
-        raise InputError(
-            f"Two runs have the id {twice[0]} (the same run twice, or a run and its resumed stream?), so their rows "
-            "could not be told apart. Pass one of them."
-        )
-    return found
+def _chosen(grain: Grain, names: Sequence[str] | None) -> list[Column[Any]]:
+    """The columns of a table, or those of them that are asked for, by either of their names."""
+    columns = TABLES[grain][1]
+    if names is None:
+        return columns
+    known = {name: column for column in columns for name in (dotted(column.name), column.name)}
+    for name in [names] if isinstance(names, str) else names:
+        if name not in known:
+            near = get_close_matches(str(name), known, 1)
+            meant = f" Did you mean {near[0]!r}?" if near else f" It has {', '.join(c.name for c in columns)}."
+            raise InputError(f"The table of {grain} has no column {name!r}.{meant}")
+    return list(dict.fromkeys(known[name] for name in ([names] if isinstance(names, str) else names)))
+
+
+def _namer(names: str | None) -> Any:
+    if names not in (None, "otel"):
+        raise InputError(f'names={names!r} is not known. Say "otel" for the dotted names, or leave it out.')
+    return dotted if names else str
+
+
+def _warn(reading: Reading) -> None:
+    if reading.unread:
+        source, error = reading.unread[0]
+        more = f", and {len(reading.unread) - 1} more" if len(reading.unread) > 1 else ""
+        first = error if not source or source in error else f"{source}: {error}"
+        warnings.warn(f'letta_nb: left out, see .attrs["unread"]: {first}{more}', stacklevel=4)
+
+
+def _arrow(column: Column[Any]) -> Any:
+    import pandas as pd
+
+    try:
+        arrow: Any = importlib.import_module("pyarrow")
+    except ImportError:
+        raise InputError('backend="pyarrow" needs pyarrow: pip install pyarrow') from None
+    kinds = {"string": arrow.string, "Int64": arrow.int64, "Float64": arrow.float64, "boolean": arrow.bool_}
+    return pd.ArrowDtype(kinds[column.dtype]() if column.dtype in kinds else arrow.timestamp("ns", "UTC"))
 
 
 def _array(column: Column[Any], view: View) -> Any:
@@ -138,10 +204,10 @@ def _integers(values: list[Any]) -> tuple[Any, Any]:
     """The integers, 0 for None, and where the None are."""
     import numpy as np
 
-    try:
+    with suppress(TypeError):
         return np.array(values, dtype="int64"), np.zeros(len(values), dtype=bool)
-    except TypeError:
-        missing = np.fromiter((value is None for value in values), dtype=bool, count=len(values))
-        cells = np.array(values, dtype=object)
-        cells[missing] = 0
-        return cells.astype("int64"), missing
+    cells = np.array(values, dtype="float64")
+    missing = np.isnan(cells)
+    if np.nanmax(np.abs(cells), initial=0) < _EXACT:
+        return np.where(missing, 0, cells).astype("int64"), missing
+    return np.array([0 if value is None else value for value in values], dtype="int64"), missing

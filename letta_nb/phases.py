@@ -89,13 +89,19 @@ def stopped_at(run: Run) -> int | None:
 def spans(run: Run, stop: int | None) -> tuple[list[int], list[int]]:
     """Starts and ends of the steps, ns: from the end of the one before to its last event, of the last to `stop`."""
     starts: list[int] = []
-    ends = [0]
-    for step, entries in zip(run.steps, _by_step(run), strict=True):
-        starts.append(ends[-1] if step.first_at is None else min(step.first_at, ends[-1]))
-        ends.append(max(_last_of(step, entries), ends[-1]))
+    ends: list[int] = []
+    end = 0
+    answered = any(call.answered_at is not None for call in run.tool_calls)
+    lasts = map(_last_of, run.steps, _by_step(run)) if answered else [step.last_at or 0 for step in run.steps]
+    for step, last in zip(run.steps, lasts, strict=True):
+        first = step.first_at
+        starts.append(end if first is None or first > end else first)
+        if last > end:
+            end = last
+        ends.append(end)
     if starts and stop is not None and not settled(run):
-        ends[-1] = max(ends[-1], stop)
-    return starts, ends[1:]
+        ends[-1] = max(end, stop)
+    return starts, ends
 
 
 def _by_step(run: Run) -> list[list[Entry]]:

@@ -63,6 +63,8 @@ def price_date(run: Run) -> str:
 def of_step(run: Run, step: Step) -> float | None:
     """What a step cost in USD, where the server tells its tokens."""
     row = step.server
+    if not row:
+        return None
     seller = _Seller(row.get("model") or run.model, row.get("provider_name") or run.provider, row.get("model_endpoint"))
     return _usd(run, seller, _reported(row))
 

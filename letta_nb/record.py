@@ -208,14 +208,19 @@ def load(path: str | Path) -> Run | list[Run]:
     Beside `NAME.sse` a `NAME.json` may stand with the request and arrival times (`lines_ms_len`); without it the run
     has no times, and every latency is NA. Raises InputError with the file's name and what was expected.
     """
-    pattern = str(path)
-    if pattern == "-":
-        runs = _parse(Path("standard input"), sys.stdin.buffer.read())
-    elif not Path(pattern).exists() and any(sign in pattern for sign in "*?["):
-        return [run for name in sorted(glob.glob(pattern, recursive=True)) for run in load_all(Path(name))]
-    else:
-        runs = load_all(Path(pattern))
-    return runs[0] if len(runs) == 1 else runs
+    runs = [run for file in files(path) for run in load_all(file)]
+    return runs[0] if len(runs) == 1 and not _is_pattern(path) else runs
+
+
+def files(path: str | Path) -> list[Path]:
+    """The files that a path or a pattern names, in the order of their names."""
+    if not _is_pattern(path):
+        return [Path(path)]
+    return [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]
+
+
+def _is_pattern(path: str | Path) -> bool:
+    return any(sign in str(path) for sign in "*?[") and not Path(path).exists()
 
 
 def load_one(path: Path) -> Run:
@@ -228,6 +233,8 @@ def load_one(path: Path) -> Run:
 
 def load_all(path: Path) -> list[Run]:
     """The runs of one file: one, but for a transcript of several turns."""
+    if str(path) == "-":
+        return _parse(Path("standard input"), sys.stdin.buffer.read())
     if path.is_dir():
         raise InputError(f"{path} is a folder. Name a run file, or a pattern such as {path}/*.jsonl.")
     try:

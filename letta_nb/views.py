@@ -8,15 +8,14 @@ are read together: ten thousand short runs cost what one long run does.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from itertools import accumulate, chain, islice, repeat
-from types import NoneType
-from typing import Any, Literal, NamedTuple
+from itertools import chain, islice, repeat
+from typing import Any, NamedTuple
 
-from letta_nb import phases, prices, words
-from letta_nb.entries import Entry, Step, ToolCallEntry, Usage
+from letta_nb import prices, words
+from letta_nb.entries import ToolCallEntry, Usage
 from letta_nb.run import Run
 
 
@@ -29,19 +28,6 @@ class PerRun(NamedTuple):
 # a column's values, a row each
 Values = list[Any] | PerRun
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SERVER: dict[str, type] = {
-    "prompt_tokens": int,
-    "completion_tokens": int,
-    "total_tokens": int,
-    "cached_input_tokens": int,
-    "cache_write_tokens": int,
-    "reasoning_tokens": int,
-    "context_tokens": int,
-    "llm_request_ns": int,
-    "model": str,
-    "stop_reason": str,
-    "error_type": str,
-}
 
 
 def arrival_tells(run: Run) -> bool:
@@ -125,134 +111,6 @@ class View:
             of_run = step_ids(run)
             ids += [None if index is None else of_run[index] for index in islice(at, count)]
         return ids
-
-
-class StepView(View):
-    def rows_of(self, run: Run) -> Sequence[Step]:
-        return run.steps
-
-    def cost_of(self, run: Run, row: Step) -> float | None:
-        return prices.of_step(run, row)
-
-    @cached_property
-    def spans(self) -> tuple[list[int | None], list[int | None]]:
-        """Starts and ends."""
-        starts: list[int | None] = []
-        ends: list[int | None] = []
-        for run in self.runs:
-            nothing = [None] * len(run.steps)
-            first, last = phases.spans(run, phases.stopped_at(run)) if run.timed and run.steps else (nothing, nothing)
-            starts += first
-            ends += last
-        return starts, ends
-
-    @cached_property
-    def replies(self) -> tuple[list[int | None], list[int | None]]:
-        """First and last token of each step, where arrival tells."""
-        firsts: list[int | None] = [None] * sum(self.counts)
-        lasts = firsts.copy()
-        for entry, row in self._entries(arrival_tells):
-            last = entry.last_at
-            if last is None or entry.kind not in phases.BLOCKS or "unseen" in entry.extra:
-                continue
-            known = lasts[row]
-            if known is None:
-                firsts[row], lasts[row] = entry.first_at, last
-            elif last > known:
-                lasts[row] = last
-        return firsts, lasts
-
-    @cached_property
-    def calls(self) -> tuple[list[int], list[ToolCallEntry | None]]:
-        """How many calls each step has, and the last of them."""
-        counts = [0] * sum(self.counts)
-        calls: list[ToolCallEntry | None] = [None] * len(counts)
-        for entry, row in self._entries(bool):
-            if isinstance(entry, ToolCallEntry):
-                counts[row] += 1
-                calls[row] = entry
-        return counts, calls
-
-    def _entries(self, of: Callable[[Run], bool]) -> Iterator[tuple[Entry, int]]:
-        """The entries of steps, each with its step's row."""
-        offset = 0
-        for run, count in zip(self.runs, self.counts, strict=True):
-            for entry in run.entries if of(run) else ():
-                if entry.step_index is not None:
-                    yield entry, offset + entry.step_index
-            offset += count
-
-    @cached_property
-    def _reports(self) -> dict[str, list[Any]]:
-        """What the server reported of the steps, by key; a few steps at a time, all keys while they are near."""
-        reports: list[dict[str, Any]] = [step.server for step in self.rows]
-        columns: dict[str, list[Any]] = {key: [] for key in _SERVER}
-        for start in range(0, len(reports), 512):
-            some = reports[start : start + 512]
-            for key, column in columns.items():
-                column += [report.get(key) for report in some]
-        return columns
-
-    def server(self, key: str) -> Values:
-        """A figure or a word of the server's; what is not of its kind is as if it were not there."""
-        values, kind = self._reports[key], _SERVER[key]
-        kinds = set(map(type, values))
-        if kind not in kinds:
-            return PerRun([None] * len(self.runs))
-        if kinds - {kind, NoneType}:
-            return [value if type(value) is kind else None for value in values]
-        return values
-
-    @property
-    def models(self) -> Values:
-        named = self.server("model")
-        if isinstance(named, PerRun):
-            return self.per_run(lambda run: run.model)
-        by_run = self.all_of(lambda run, steps: repeat(run.model, len(steps)))
-        return [own or model for own, model in zip(named, by_run, strict=True)]
-
-    @cached_property
-    def ttft(self) -> list[int | None]:
-        return list(map(between, self.spans[0], self.replies[0]))
-
-    @cached_property
-    def llm(self) -> list[int | None]:
-        by_arrival = map(between, self.spans[0], self.replies[1])
-        by_server = self.server("llm_request_ns")
-        if isinstance(by_server, PerRun):
-            return list(by_arrival)
-        return [arrived if ns is None else ns for ns, arrived in zip(by_server, by_arrival, strict=True)]
-
-    @cached_property
-    def tool(self) -> list[int | None]:
-        return [call.duration if count == 1 and call else None for count, call in zip(*self.calls, strict=True)]
-
-    @property
-    def sources(self) -> Values:
-        """Who timed the model and the tool: the server where either figure is its own."""
-        asked = self.server("llm_request_ns")
-        by_server = repeat(None) if isinstance(asked, PerRun) else asked
-        return [
-            "server"
-            if ns is not None or (tool is not None and call is not None and call.duration_source == "server")
-            else None
-            if llm is None and tool is None
-            else "client"
-            for ns, llm, tool, call in zip(by_server, self.llm, self.tool, self.calls[1], strict=False)
-        ]
-
-    def errors(self, key: Literal["type", "message"]) -> Values:
-        """The run's error stands with the step it broke; the server's own rows name their own."""
-        values = self.server("error_type") if key == "type" else PerRun([None] * len(self.runs))
-        broken = [i for i, run in enumerate(self.runs) if run.steps and run.error and run.status == "failed"]
-        if not any(not phases.settled(self.runs[i]) for i in broken):
-            return values
-        values = [None] * sum(self.counts) if isinstance(values, PerRun) else values.copy()
-        ends = list(accumulate(self.counts))
-        for i in broken:
-            if not phases.settled(self.runs[i]):
-                values[ends[i] - 1] = values[ends[i] - 1] or getattr(self.runs[i].error, key)
-        return values
 
 
 def between(start: int | None, end: int | None) -> int | None:

@@ -339,3 +339,66 @@ def test_a_failed_run_names_its_error_and_the_step() -> None:
     assert run.steps_df()["error_type"].tolist() == ["internal_error"]
     # this one broke in a step of which nothing came
     assert all(na(load("0.16.8/v1_err2_tok").steps_df()["error_type"]))
+
+
+# -- where the time of a step and a run went ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(RUNS))
+def test_a_run_is_the_sum_of_its_steps_and_calls(name: str) -> None:
+    run = RUNS[name]
+    (row,) = frames.runs_df(run).to_dict("records")
+    steps, tools = run.steps_df(), run.tools_df()
+    for column in ("llm_duration_s", "overhead_s"):
+        known = len(steps) > 0 and steps[column].notna().all()
+        assert pd.isna(row[column]) != known
+        assert not known or row[column] == pytest.approx(steps[column].sum())
+    known = len(tools) > 0 and tools["duration_s"].notna().all()
+    assert pd.isna(row["tool_duration_s"]) != known
+    assert not known or row["tool_duration_s"] == pytest.approx(tools["duration_s"].sum())
+    assert row["approval_wait_s"] == steps["approval_wait_s"].sum() or not steps["approval_wait_s"].notna().any()
+    assert row["longest_gap_s"] == steps["longest_gap_s"].max() or pd.isna(steps["longest_gap_s"].max())
+    assert row["step_count"] == len(steps)
+    assert row["tool_call_count"] == len(tools)
+
+
+@pytest.mark.parametrize("name", sorted(RUNS))
+def test_a_step_is_its_model_its_tool_its_waiting_and_what_is_left(name: str) -> None:
+    steps = RUNS[name].steps_df().fillna({"tool_duration_s": 0.0, "approval_wait_s": 0.0})
+    known = steps[steps["overhead_s"].notna()]
+    parts = known[["llm_duration_s", "tool_duration_s", "approval_wait_s", "overhead_s"]].sum(axis=1)
+    assert parts.tolist() == pytest.approx(known["duration_s"].tolist())
+    assert (known["overhead_s"] >= 0).all()
+
+
+def test_what_a_server_does_around_a_tool_is_overhead_where_it_tells_the_tools_time() -> None:
+    by_arrival, by_server = load("0.16.8/v1_multi2_tok").steps_df(), with_server("multi2").steps_df()
+    assert by_arrival["overhead_s"].iloc[:3].tolist() == pytest.approx([0] * 3)
+    assert ((by_server["overhead_s"] > 0.001) & (by_server["overhead_s"] < 0.3)).iloc[:3].all()
+
+
+def test_the_longest_gap_lies_within_the_reply() -> None:
+    run = load("0.16.8/v1_multi2_tok")
+    steps, events = run.steps_df(), run.events_df()
+    for step in steps.itertuples():
+        said = events[(events["step_index"] == step.step_index) & ~events["message_type"].str.contains("return")]
+        assert step.longest_gap_s == pytest.approx(said["gap_s"].iloc[1:].max())
+    assert all(na(load("0.16.8/v1_multi_step").steps_df()["longest_gap_s"]))
+
+
+def test_time_per_token_needs_both_sides() -> None:
+    for step in with_server("multi2").steps_df().itertuples():
+        assert 0 < step.time_per_output_token_s * (step.output_tokens - 1) < step.llm_duration_s
+    assert all(na(load("0.16.8/v1_multi2_tok").steps_df()["time_per_output_token_s"]))
+
+
+def test_waiting_for_a_person_is_told_of_the_call_the_step_and_the_run() -> None:
+    run = RUNS["answered_tok"]
+    (waited,) = run.tools_df()["approval_wait_s"].dropna()
+    call = next(call for call in run.tool_calls if call.approval)
+    assert call.answered_at is not None
+    assert call.last_at is not None
+    assert waited == pytest.approx((call.answered_at - call.last_at) / 1e9)
+    assert run.steps_df()["approval_wait_s"].dropna().tolist() == [waited]
+    assert frames.runs_df(run)["approval_wait_s"].tolist() == [waited]
+    assert all(na(load("0.16.8/v1_multi_tok").tools_df()["approval_wait_s"]))

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "letta_nb"
 
 # A module imports from lines above its own, never from its own line or below.
 LAYERS = """
-_version cleaning errors figures page subshell
+_version cleaning errors figures page semconv subshell
 addresses log sse events entries shortcuts memory_patch
 typed calls again memory prices
 fetched sessions
@@ -34,8 +34,8 @@ exchange
 connection stream
 client async_client
 text views stopping
-live
-wire_views bare replay
+live reading
+wire_views step_views bare replay
 columns static_html
 frames comparison
 notebook
@@ -53,8 +53,8 @@ SERVER_MAY = {"errors", "sse", "_version"}
 UPWARD = {"again", "shortcuts", "__init__"}
 # logic: no sockets, no clocks, no threads, no files
 PURE = """
-errors figures page log events entries calls again memory memory_patch prices fetched fold answers feed phases words bare text
-align parting deltas compare_text
+errors figures page log events entries calls again memory memory_patch prices fetched fold answers feed phases words bare
+text align parting deltas compare_text
 """.split()
 IMPURE = {
     "asyncio",

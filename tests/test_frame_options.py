@@ -1,0 +1,174 @@
+"""What a person may ask of a table: its columns, their names and dtypes, and what becomes of what cannot be read."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from recordings import ALL_STREAMS, FIXTURES
+from test_frames import GRAINS
+from test_phases import load
+
+import letta_nb
+from letta_nb import frames, record, semconv
+from letta_nb.columns import TABLES, Column, Grain
+from letta_nb.errors import InputError
+from letta_nb.run import Run
+
+MODERN = str(FIXTURES / "0.16.8/v1_m*_tok.sse")
+
+
+# -- columns and their names -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grain", GRAINS)
+def test_chosen_columns_are_those_of_the_whole_table(grain: Grain) -> None:
+    whole = frames.frame(grain, MODERN)
+    names = list(whole.columns)[::-3]
+    pd.testing.assert_frame_equal(frames.frame(grain, MODERN, columns=names), whole[names])
+
+
+def test_no_other_column_is_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(view: object) -> list[None]:
+        raise AssertionError("nobody asked for it")
+
+    columns = [Column(c.name, c.dtype, c.values if c.name == "step_id" else broken) for c in TABLES["steps"][1]]
+    monkeypatch.setitem(TABLES, "steps", (TABLES["steps"][0], columns))
+    assert len(frames.steps_df(MODERN, columns=["step_id"])) > 4
+
+
+@pytest.mark.parametrize("grain", GRAINS)
+def test_dotted_names_are_the_conventions_and_one_a_column(grain: Grain) -> None:
+    plain, dotted = frames.frame(grain, MODERN), frames.frame(grain, MODERN, names="otel")
+    assert len(set(dotted.columns)) == len(plain.columns)
+    assert all(name.startswith(("gen_ai.", "letta.", "error.", "exception.")) for name in dotted.columns)
+    pd.testing.assert_frame_equal(dotted.set_axis(plain.columns, axis=1), plain)
+    first = list(dotted.columns)[:2]
+    pd.testing.assert_frame_equal(frames.frame(grain, MODERN, names="otel", columns=first), dotted[first])
+
+
+def test_the_conventions_names_exist() -> None:
+    known = pytest.importorskip("opentelemetry.semconv._incubating.attributes.gen_ai_attributes")
+    theirs = {value for name, value in vars(known).items() if name.startswith("GEN_AI")}
+    assert {name for name in semconv.ATTRIBUTES.values() if name.startswith("gen_ai.")} <= theirs
+    every = {column.name for _, columns in TABLES.values() for column in columns}
+    assert set(semconv.ATTRIBUTES) - {"provider"} <= every
+
+
+@pytest.mark.parametrize("grain", GRAINS)
+def test_arrow_dtypes_hold_the_same(grain: Grain) -> None:
+    plain, arrow = frames.frame(grain, MODERN), frames.frame(grain, MODERN, backend="pyarrow")
+    assert all(isinstance(dtype, pd.ArrowDtype) for dtype in arrow.dtypes)
+    pd.testing.assert_frame_equal(arrow.astype(plain.dtypes.to_dict()), plain)
+    none = frames.frame(grain, [], backend="pyarrow")
+    assert none.dtypes.to_dict() == arrow.dtypes.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"columns": ["input_token"]}, "Did you mean 'input_tokens'"),
+        ({"columns": ["xyz"]}, "It has run_id, step_id"),
+        ({"names": "dotted"}, '"otel"'),
+        ({"backend": "polars"}, '"pyarrow"'),
+        ({"on_error": "ignore"}, '"collect"'),
+    ],
+)
+def test_an_option_that_is_none_says_what_there_is(options: dict[str, str], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        frames.steps_df(MODERN, **options)  # pyright: ignore[reportArgumentType]
+
+
+# -- what cannot be read -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two good files of different agents, and one of each kind that is not."""
+    for name in ("v1_multi_tok", "v1_hello_tok"):
+        load(f"0.16.8/{name}").save(tmp_path / f"{name}.jsonl")
+    load("0.16.8/v1_multi_tok").save(tmp_path / "zz_again.jsonl")
+    (tmp_path / "broken.jsonl").write_text((tmp_path / "v1_multi_tok.jsonl").read_text().replace('"data":', '"dat', 3))
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "later.jsonl").write_text('{"letta_nb": 99, "run": {}}\n')
+    (tmp_path / "noise.jsonl").write_bytes(bytes(range(256)))
+    (tmp_path / "folder.jsonl").mkdir()
+    return tmp_path
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_is_unharmed(folder: Path) -> None:
+    good = frames.steps_df([folder / "v1_hello_tok.jsonl", folder / "v1_multi_tok.jsonl"])
+    with pytest.warns(UserWarning, match=r"broken\.jsonl, line 2.* and 5 more"):
+        found = frames.steps_df(str(folder / "*.jsonl"), on_error="collect")
+    pd.testing.assert_frame_equal(found, good)
+    unread = {Path(one["source"]).stem: one["error"] for one in found.attrs["unread"]}
+    assert list(unread) == ["broken", "empty", "folder", "later", "noise", "zz_again"]
+    assert "version 99" in unread["later"]
+    assert "v1_multi_tok.jsonl and" in unread["zz_again"]
+
+
+def test_by_default_the_first_that_cannot_be_read_is_raised(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"broken\.jsonl, line 2"):
+        frames.runs_df(str(folder / "*.jsonl"))
+
+
+def test_nothing_is_said_where_all_could_be_read() -> None:
+    with warnings.catch_warnings(action="error"):
+        table = frames.runs_df(MODERN, on_error="collect")
+    assert table.attrs["unread"] == []
+    assert frames.runs_df(MODERN).attrs == {}
+
+
+def test_a_folder_that_may_not_be_read_is_an_error_of_ours(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    with pytest.raises(InputError, match=r"v1_hello_tok\.jsonl cannot be read: .*Permission denied"):
+        frames.runs_df(folder / "v1_hello_tok.jsonl")
+
+
+# -- many runs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grain", GRAINS)
+def test_a_table_is_the_same_however_many_runs_are_held_at_once(grain: Grain, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = {run.run_id or run.uid: run for run in map(record.load_one, ALL_STREAMS)}.values()
+    whole = frames.frame(grain, runs)
+    monkeypatch.setattr(frames, "_HELD_EVENTS", 20)
+    pd.testing.assert_frame_equal(frames.frame(grain, runs), whole)
+
+
+def test_runs_are_let_go_as_their_rows_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "_HELD_EVENTS", 0)
+    alive: list[int] = []
+
+    def runs() -> object:
+        for number in range(20):
+            run = load("0.16.8/v1_hello_tok")
+            run.run_id = f"run-{number}"
+            alive.append(sum(isinstance(one, Run) for one in _all_objects()))
+            yield run
+
+    assert len(frames.runs_df(runs())) == 20  # pyright: ignore[reportArgumentType]
+    assert max(alive[10:]) <= alive[3] + 2
+
+
+def _all_objects() -> list[object]:
+    import gc
+
+    gc.collect()
+    return gc.get_objects()
+
+
+def test_runs_of_a_server_make_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    with letta_nb.serve() as server, letta_nb.Client(server.url) as client:
+        for _ in range(2):
+            with client.stream("demo", "hi") as stream:
+                for _ in stream:
+                    pass
+        table = letta_nb.runs_df(client.runs("demo", since="1d"))
+    assert table["run_id"].nunique() == 2
+    assert table["status"].tolist() == ["completed"] * 2

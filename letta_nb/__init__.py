@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from letta_nb.comparison import compare
     from letta_nb.errors import LettaNbError
     from letta_nb.frames import events_df, messages_df, runs_df, steps_df, tools_df, usage_df
+    from letta_nb.guard import check
     from letta_nb.run import Run
     from letta_nb.server import Server, serve
     from letta_nb.stream import AsyncStream, Stream
@@ -35,6 +36,7 @@ _HOME = {
     "AsyncClient": "async_client",
     "AsyncStream": "stream",
     "Client": "client",
+    "check": "guard",
     "compare": "comparison",
     "Stream": "stream",
     "LettaNbError": "errors",
@@ -60,6 +62,7 @@ __all__ = [
     "__version__",
     "agents",
     "attach",
+    "check",
     "compare",
     "connect",
     "events_df",

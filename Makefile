@@ -10,6 +10,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 BOOTSTRAP := python3 scripts/bootstrap.py
 say = @printf '\n==> %s\n' $(1)
 ARGS ?=
+# for two cores: a third of the Python tests' time is waiting; a browser test keeps both busy alone. Files stay together,
+# as pytest-xdist 3.8 does not see groups under pytest 9.2
+WORKERS ?= 3
+BROWSERS ?= 0
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -24,10 +28,10 @@ demo: ## JupyterLab on the first notebook; needs no key, server or Node.js (ARGS
 test: drift test-js test-py test-notebooks test-browser ## all that CI runs
 	$(call say,"All tests passed")
 
-test-py: ## the Python tests that need no browser
+test-py: ## the Python tests that need no browser (ARGS="-n0 -x": one at a time)
 	@$(BOOTSTRAP) test
 	$(call say,"Python tests")
-	@pytest -q --ignore=tests/browser $(ARGS)
+	@pytest -q -n $(WORKERS) --dist worksteal --ignore=tests/browser $(ARGS)
 
 test-notebooks: ## run every notebook in notebooks/
 	@$(BOOTSTRAP) test
@@ -42,7 +46,7 @@ test-js: ## the TypeScript tests
 test-browser: ## a real JupyterLab and Notebook 7 in Chromium
 	@$(BOOTSTRAP) test chromium
 	$(call say,"Browser tests")
-	@pytest -q tests/browser $(ARGS)
+	@pytest -q -n $(BROWSERS) --dist loadfile tests/browser $(ARGS)
 
 faults: ## every way a stream can break, and what becomes of the run: the matrix as a table (ARGS="--json")
 	@$(BOOTSTRAP) test
@@ -53,7 +57,7 @@ test-letta: ## the client against a real Letta 0.16.8, which it installs: 800 MB
 	@python3 scripts/real_letta.py test $(ARGS)
 
 bench: ## the figures to reach, against letta-client (ARGS="--quick", "--json FILE")
-	@$(BOOTSTRAP) test
+	@$(BOOTSTRAP) test chromium
 	@python scripts/bench.py $(ARGS)
 
 lint: ## ruff, pyright, biome, tsc, and no drift

@@ -93,7 +93,8 @@ def test_an_agent_edits_its_blocks(tool: str, said: dict[str, Any], after: str) 
     ],
 )
 def test_an_edit_that_cannot_be_made_says_why(tool: str, said: dict[str, Any], problem: str) -> None:
-    with playing(calls(tool, **said)) as wire:
+    # in few pieces: each is an event of the model's, and 100,000 letters in threes take the server seconds
+    with playing(Play(calls(tool, **said), piece=10_000)) as wire:
         made = agent(wire)
         back = the_return(wire, made["id"])
         assert back["status"] == "error"

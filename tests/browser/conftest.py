@@ -1,13 +1,12 @@
-"""Fixtures: one Jupyter Server and one Chromium for all browser tests, a page and a notebook for each."""
+"""Fixtures: one Jupyter Server and one Chromium for the tests of a worker; a page, a notebook and a kernel for each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from harness import Jupyter, Notebook, new_notebook, running_chromium, running_jupyter
+from harness import Jupyter, Notebook, notebooks, running_chromium, running_jupyter
 from playwright.sync_api import Browser
 
 
@@ -16,7 +15,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.timeout(180))
+            item.add_marker(pytest.mark.timeout(400))
 
 
 @pytest.fixture(scope="session")
@@ -34,16 +33,6 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def open_notebook(jupyter: Jupyter, browser: Browser) -> Iterator[Callable[..., Notebook]]:
     """`open_notebook("name.ipynb", "cell", "cell", ...)`; at the end no page may have complained on its console."""
-    opened: list[Notebook] = []
-
-    def open_(name: str, *sources: str, app: str = "lab", **options: Any) -> Notebook:
-        if sources:
-            jupyter.write(name, *sources)
-        opened.append(new_notebook(browser, jupyter, name, app, **options))
-        return opened[-1].open()
-
-    yield open_
-    for notebook in opened:
-        notebook.page.context.close()
-    complaints = [error for notebook in opened for error in notebook.errors]
-    assert not complaints, complaints
+    with notebooks(browser, jupyter) as open_:
+        yield open_
+    jupyter.end_kernels()

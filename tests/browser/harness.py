@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,8 +28,10 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-START_S = 60
-WAIT_MS = 30_000
+# these end a test that hangs, and are no measure: on a machine that does other things all takes several times as long
+START_S = 120
+WAIT_MS = 60_000
+READY_MS = 120_000
 # what Notebook 7.6 throws by itself on an empty notebook
 HOST_ERRORS = (
     "Cannot read properties of undefined (reading 'schema')",
@@ -52,6 +55,16 @@ class Jupyter:
         path = self.root / name
         nbformat.write(notebook, path)
         return path
+
+    def end_kernels(self) -> None:
+        """End all kernels; each holds 150 MB, and some still run what a test began."""
+        # what a page of the server's own would send
+        same_site = {"Cookie": "_xsrf=tests", "X-XSRFToken": "tests"}
+        with urllib.request.urlopen(f"{self.url}/api/kernels") as answer:
+            kernels = json.load(answer)
+        for kernel in kernels:
+            url = f"{self.url}/api/kernels/{kernel['id']}"
+            urllib.request.urlopen(urllib.request.Request(url, headers=same_site, method="DELETE")).close()
 
 
 @contextmanager
@@ -142,7 +155,7 @@ class Notebook:
 
     def wait_ready(self) -> None:
         """Wait until the notebook is there and its kernel, if it has one, takes cells."""
-        self.page.wait_for_function(_READY, timeout=60_000)
+        self.page.wait_for_function(_READY, timeout=READY_MS)
 
     def command(self, name: str, **arguments: Any) -> Any:
         """Execute an application command and wait for it."""
@@ -168,7 +181,7 @@ class Notebook:
             f"before => {{ const n = {_PANEL}.content.widgets[{cell}].model.sharedModel.execution_count; "
             "return n !== null && n !== before; }",
             arg=before,
-            timeout=60_000,
+            timeout=READY_MS,
         )
 
     def output(self, cell: int) -> Locator:
@@ -227,6 +240,24 @@ def new_notebook(browser: Browser, jupyter: Jupyter, name: str, app: str = "lab"
     page.on("console", lambda message: _complaint(notebook, message))
     page.on("pageerror", lambda error: None if str(error) in HOST_ERRORS else notebook.errors.append(str(error)))
     return notebook
+
+
+@contextmanager
+def notebooks(browser: Browser, jupyter: Jupyter) -> Iterator[Callable[..., Notebook]]:
+    """`open("name.ipynb", "cell", "cell", ...)`; at the end no page may have complained on its console."""
+    opened: list[Notebook] = []
+
+    def open_(name: str, *sources: str, app: str = "lab", **options: Any) -> Notebook:
+        if sources:
+            jupyter.write(name, *sources)
+        opened.append(new_notebook(browser, jupyter, name, app, **options))
+        return opened[-1].open()
+
+    yield open_
+    for notebook in opened:
+        notebook.page.context.close()
+    complaints = [error for notebook in opened for error in notebook.errors]
+    assert not complaints, complaints
 
 
 def _complaint(notebook: Notebook, message: ConsoleMessage) -> None:

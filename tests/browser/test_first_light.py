@@ -6,11 +6,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from harness import Jupyter, Notebook
+from harness import Jupyter, Notebook, notebooks
 from playwright.sync_api import Browser, Locator, expect
 
 Open = Callable[..., Notebook]
@@ -216,27 +217,32 @@ def test_untrusted_it_is_the_whole_transcript_without_scripts(
         expect(output).to_contain_text(words)
 
 
-def test_nbconvert_makes_a_page_that_fetches_nothing(open_notebook: Open, jupyter: Jupyter, browser: Browser) -> None:
-    saved_run(open_notebook, "convert.ipynb")
+@pytest.fixture(scope="module")
+def converted(jupyter: Jupyter, browser: Browser) -> Path:
+    """A notebook with a run, as nbconvert's page."""
+    with notebooks(browser, jupyter) as open_:
+        saved_run(open_, "convert.ipynb")
     command = [sys.executable, "-m", "nbconvert", "--to", "html", "convert.ipynb"]
     subprocess.run(command, cwd=jupyter.root, check=True, capture_output=True)
+    return jupyter.root / "convert.html"
+
+
+def test_nbconvert_makes_a_page_that_fetches_nothing(converted: Path, browser: Browser) -> None:
     page = browser.new_context(java_script_enabled=True).new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     # nbconvert's own page asks a CDN for MathJax and require.js: nothing of that is ours, and none of it is let through
     page.route(re.compile("^https?://"), lambda route: route.abort())
-    page.goto((jupyter.root / "convert.html").as_uri())
+    page.goto(converted.as_uri())
     view = page.locator(".lnb").first
     has_status(view, "Completed")
     expect(view).to_contain_text("Sorry, no climate data")
     page.context.close()
 
 
-def test_without_scripts_nbconverts_page_has_the_transcript(
-    open_notebook: Open, jupyter: Jupyter, browser: Browser
-) -> None:
+def test_without_scripts_nbconverts_page_has_the_transcript(converted: Path, browser: Browser) -> None:
     page = browser.new_context(java_script_enabled=False).new_page()
-    page.goto((jupyter.root / "convert.html").as_uri())
+    page.goto(converted.as_uri())
     expect(page.locator(".lnb-bare").first).to_be_visible()
     expect(page.locator(".lnb-bare").first).to_contain_text("Sorry, no climate data")
     page.context.close()

@@ -65,8 +65,10 @@ class Bench:
         return self.known[key]
 
     def once(self, name: str, number: int) -> Figures:
-        script = [name, str(number), self.url] if name != "page_live" else [str(number)]
-        command = [sys.executable, str(HERE / ("page_live.py" if name == "page_live" else "measures.py")), *script]
+        file, *words = name.split()
+        own = (HERE / f"{file}.py").exists()
+        script = [f"{file}.py", *words, str(number)] if own else ["measures.py", name, str(number)]
+        command = [sys.executable, str(HERE / script[0]), *script[1:], self.url]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{name} {number} failed:\n{done.stderr[-2000:]}")
@@ -87,6 +89,14 @@ class Bench:
     def page(self, figure: str) -> float:
         """One figure of a run in a real JupyterLab; all come from one session."""
         return self.one("page_live", int(5_000 * self.scale), figure)
+
+    def saved(self, kind: str, figure: str) -> float:
+        """One figure of a large run as a saved page, whatever the scale: the best of a few openings."""
+        return self.one(f"page_saved {kind}", {"calls": 500, "tokens": 20_000, "several": 20}[kind], figure)
+
+    def live(self, kind: str, figure: str) -> float:
+        """One figure of a page that a large run streams into."""
+        return self.one(f"page_grows {kind}", {"calls": 6000, "tokens": 50_000}[kind], figure)
 
     def grown(self, name: str) -> float:
         return self.one(name, self.million, "grown_mb")
@@ -121,6 +131,18 @@ def _child_cpu(code: str) -> float:
     return after.children_user + after.children_system - before.children_user - before.children_system
 
 
+def page_row(what: str, measure: Callable[[Bench], float], most: float, unit: str = " ms") -> Row:
+    return Row(what, measure, most, unit=unit, more_is_better=False)
+
+
+def task_rows(kind: str, name: str, works: dict[str, str]) -> list[Row]:
+    """How long the longest task is while a reader does each."""
+    return [
+        page_row(f"{name}, {work}: longest task", lambda b, figure=figure: b.saved(kind, figure), 50)
+        for figure, work in works.items()
+    ]
+
+
 BIG = 10_000_000
 CLIENTS = (
     "import letta_nb; letta_nb.Client('http://127.0.0.1:1')",
@@ -145,6 +167,37 @@ ROWS = [
         2,
         more_is_better=False,
     ),
+    page_row("the same, messages a second", lambda b: b.one("page_bytes", 20_000, "messages") / 50, 31, ""),
+    page_row("a run of 4 steps saved in a notebook", lambda b: b.one("frozen", 4, "kb"), 80, " kB"),
+    page_row("twenty of them", lambda b: b.one("frozen", 4, "kb") / 50, 1.6, " MB"),
+    page_row("twenty of them: first paint", lambda b: b.saved("several", "first_ms"), 300),
+    page_row("500 calls, saved: first paint", lambda b: b.saved("calls", "first_ms"), 300),
+    *task_rows(
+        "calls",
+        "500 calls",
+        {"scrub_ms": "scrubbed", "open_ms": "all opened", "scroll_ms": "scrolled", "raw_ms": "Raw opened"},
+    ),
+    page_row("500 calls, all open, scrolled: elements", lambda b: b.saved("calls", "elements"), 3000, ""),
+    page_row("20,000 tokens, saved: first paint", lambda b: b.saved("tokens", "first_ms"), 300),
+    *task_rows(
+        "tokens",
+        "20,000 tokens",
+        {
+            "scrub_ms": "scrubbed",
+            "open_ms": "all opened",
+            "scroll_ms": "scrolled",
+            "raw_ms": "Raw opened",
+            "filter_ms": "Raw filtered",
+        },
+    ),
+    page_row(
+        "50,000 tokens live: heap grown, over what is told",
+        lambda b: b.live("tokens", "heap_mb_grown") / b.live("tokens", "told_mb"),
+        2,
+        "x",
+    ),
+    page_row("2,000 calls live: heap grown a call", lambda b: b.live("calls", "heap_mb_grown") / 1.8, 4, " kB"),
+    page_row("the same, nodes a call", lambda b: b.live("calls", "nodes_grown") / 1800, 1, ""),
     Row("kernel to page, 400 tokens/s: lost", lambda b: b.page("lost"), 0, more_is_better=False, unit=" tokens"),
     Row("the same, age when drawn, p95", lambda b: b.page("p95_ms"), 50, more_is_better=False, unit=" ms"),
     Row("the same, tasks over 50 ms", lambda b: b.page("long_tasks"), 0, more_is_better=False, unit=""),

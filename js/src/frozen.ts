@@ -5,6 +5,7 @@ import { run, Saved } from "./outside";
 import type { Snapshot } from "./page.gen";
 import { Store } from "./store";
 import type { More } from "./view/context";
+import { FEW } from "./view/laneheight";
 import { View } from "./view/view";
 
 // as in letta_nb/static_html.py: a page that is exported fetches nothing either
@@ -14,7 +15,7 @@ const POLICY =
 const HEAD =
   `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${POLICY}">` +
   `<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>Letta run</title>` +
-  "<style>body{max-width:1100px;margin:24px auto;padding:0 16px;font:13px/20px system-ui,sans-serif}</style></head><body>\n";
+  "<style>body{max-width:1100px;margin:24px auto;padding:0 16px;font:13px/20px system-ui,sans-serif}</style></head><body><main>\n";
 
 type Unpack = () => Promise<string>;
 
@@ -24,7 +25,7 @@ function page(output: HTMLElement): string | null {
   const script = output.querySelector(":scope > script");
   if (!script) return null;
   bare?.removeAttribute("style");
-  return `${HEAD}<div class="lnb-out">${bare?.outerHTML ?? ""}${script.outerHTML}</div>\n</body></html>\n`;
+  return `${HEAD}<div class="lnb-out">${bare?.outerHTML ?? ""}${script.outerHTML}</div>\n</main></body></html>\n`;
 }
 
 export function mount(output: HTMLElement, snapshot: Snapshot, more: () => Promise<More>, raw: Unpack | null): void {
@@ -37,6 +38,8 @@ export function mount(output: HTMLElement, snapshot: Snapshot, more: () => Promi
       () => page(output),
       () => view.later(),
     );
+    // on its way while the rest is drawn: so many lanes are drawn by it
+    if (store.steps.length > FEW) outside.more().catch(() => {});
     const view = new View(output, store, outside, new AbortController().signal);
   });
 }

@@ -3,7 +3,10 @@
 export {};
 
 async function unpack(text: string): Promise<string> {
-  const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  const chars = atob(text);
+  const bytes = new Uint8Array(chars.length);
+  // by index: an iterator over so many characters takes longer than all else here
+  for (let n = chars.length; n--; ) bytes[n] = chars.charCodeAt(n);
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
 }
 

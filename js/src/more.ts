@@ -8,6 +8,7 @@ import { laneCard } from "./view/lanecard";
 import { MemoryPane } from "./view/memory";
 import { Menu } from "./view/menu";
 import { entryText } from "./view/plaintext";
+import { Playing } from "./view/player";
 import { Plot } from "./view/plot";
 import { RawPane } from "./view/raw";
 
@@ -33,6 +34,7 @@ export const more: More = {
   entryText,
   laneCard,
   plot: (owner) => new Plot(owner),
+  player: (ctx, played) => new Playing(ctx, played),
   marks: (signal) => new Highlights(signal),
   menu: (ctx, element, button) => new Menu(ctx, element, button),
   panes: (ctx: Context): Record<Exclude<Pane, "transcript">, Shown> => ({

@@ -1,10 +1,9 @@
-import axe from "axe-core";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Change } from "../src/page.gen";
 import { Store } from "../src/store";
 import { matches, occurrences, plain, unsought } from "../src/view/sought";
 import widget from "../src/widget";
-import { fakeModel, frame, load, names, press, rootOf, saved, seen, textOf } from "./util";
+import { complaints, fakeModel, frame, load, names, press, rootOf, saved, seen, textOf } from "./util";
 
 afterEach(() => document.body.replaceChildren());
 
@@ -49,7 +48,64 @@ class Shown {
   }
 }
 
+describe("the legend's keys", () => {
+  const key = (shown: Shown, word: string): HTMLElement =>
+    seen(shown.root, ".sum>*").find((its) => textOf(its).startsWith(word)) as HTMLElement;
+
+  it("leave out what they stand for, and open the bar that says so", () => {
+    const shown = new Shown("multi2_tok_server");
+    press(shown.root, "Escape", shown.input);
+    const before = shown.tools;
+    key(shown, "Tools").click();
+    expect(shown.tools).toBe("");
+    expect(key(shown, "Tools").getAttribute("aria-pressed")).toBe("false");
+    expect(shown.chip("Tools").getAttribute("aria-pressed")).toBe("false");
+    key(shown, "Tools").click();
+    expect(shown.tools).toBe(before);
+    expect(key(shown, "Tools").getAttribute("aria-pressed")).toBe("true");
+  });
+
+  it("show the failures alone", () => {
+    const shown = new Shown("toolerr_tok");
+    const failed = key(shown, "Failed tool");
+    expect(failed.getAttribute("aria-pressed")).toBe("false");
+    failed.click();
+    expect(shown.chip("Errors").getAttribute("aria-pressed")).toBe("true");
+    expect(shown.tools).not.toBe("");
+  });
+
+  it("are no buttons where there is nothing to leave out", () => {
+    const shown = new Shown("multi2_tok_server");
+    expect(key(shown, "Waiting").tagName).toBe("SPAN");
+    expect(key(shown, "Reasoning").tagName).toBe("BUTTON");
+  });
+
+  it("stay themselves while their figures change", async () => {
+    const shown = new Shown("multi2_tok_server");
+    const tools = key(shown, "Tools");
+    const said = textOf(tools);
+    press(shown.root, "Escape", shown.input);
+    for (let n = 0; n < 3; n++) press(shown.root, "{");
+    await frame();
+    expect(key(shown, "Tools")).toBe(tools);
+    expect(textOf(tools)).not.toBe(said);
+  });
+});
+
 describe("search", () => {
+  it("is the same in another view of the run", () => {
+    const shown = new Shown("multi2_tok_server");
+    shown.type("die");
+    shown.input.blur();
+    const other = saved({
+      ...load("multi2_tok_server"),
+      changes: load("multi2_tok_server").changes.map((change, n) =>
+        n === 0 && change.op === "run" ? { ...change, set: { ...change.set, uid: `find-${runs}` } } : change,
+      ),
+    });
+    expect((rootOf(other).querySelector(".find input") as HTMLInputElement).value).toBe("die");
+  });
+
   it("counts what it finds, and goes from one to the next and round", () => {
     const shown = new Shown("multi2_tok_server");
     expect(shown.focused).toBe(shown.input);
@@ -174,8 +230,7 @@ describe("filters", () => {
   it("are found by a screen reader", async () => {
     const shown = new Shown("toolerr_tok");
     shown.type("error");
-    const { violations } = await axe.run(document.body, { rules: { "color-contrast": { enabled: false } } });
-    expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([]);
+    expect(await complaints()).toEqual([]);
     expect(shown.chip("Tools").getAttribute("aria-pressed")).toBe("true");
   });
 });

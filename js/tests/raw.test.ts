@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import axe from "axe-core";
 import { afterEach, describe, expect, it } from "vitest";
 import type { RawSource } from "../src/outside";
-import { curlOf, folded, type RawRow, received, rowOf, runOf } from "../src/view/rawlines";
-import { load, press, rootOf, saved, seen, textOf } from "./util";
+import { curlOf, type RawRow, received, rowOf, runOf } from "../src/view/rawlines";
+import { Sift } from "../src/view/rawsift";
+import { complaints, dice, load, press, rootOf, saved, seen, textOf } from "./util";
 
 afterEach(() => document.body.replaceChildren());
 
@@ -19,6 +19,13 @@ function rowsOf(lines: readonly string[]): RawRow[] {
     if (row) rows.push(row);
   });
   return rows;
+}
+
+/** What a reader sees who asks for nothing else. */
+function folded(rows: readonly RawRow[]): RawRow[] {
+  const sift = new Sift({ key: "", words: "", fold: true, passes: () => true }, { lines: [] });
+  for (const row of rows) sift.take(row);
+  return sift.shown;
 }
 
 describe("lines of a run file", () => {
@@ -45,6 +52,27 @@ describe("lines of a run file", () => {
     );
     const text = (its: RawRow[]): string => its.map((row) => row.tool + row.content).join("");
     expect(text(short)).toBe(text(rows));
+  });
+
+  it.each(NAMES)("%s: what is sifted as it comes is what is sifted at the end", (name) => {
+    const lines = linesOf(name);
+    const rows = rowsOf(lines);
+    const roll = dice(name.length);
+    const text = lines.join("");
+    for (let n = 0; n < 60; n++) {
+      const at = Math.floor(roll() * text.length);
+      const words = text.slice(at, at + 1 + Math.floor(roll() * 9)).toLowerCase();
+      const types = new Set(rows.map(({ type }) => type).filter(() => roll() < 0.7));
+      const passes = (row: RawRow): boolean => types.has(row.type);
+      const sift = new Sift({ key: "", words, fold: true, passes }, { lines });
+      for (const row of rows) sift.take(row);
+      const whole = folded(rows.filter(passes)).filter(
+        ({ content, line, last }) =>
+          content.toLowerCase().includes(words) ||
+          lines.slice(line, last + 1).some((its) => its.toLowerCase().includes(words)),
+      );
+      expect(sift.shown).toEqual(whole);
+    }
   });
 
   it("tell what a reader looks for", () => {
@@ -301,8 +329,7 @@ describe("the pane of raw events", () => {
   it("is found by a screen reader", async () => {
     const root = await shown("answered_tok", file("answered_tok"));
     seen(root, "button.rw")[1]?.click();
-    const { violations } = await axe.run(document.body, { rules: { "color-contrast": { enabled: false } } });
-    expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([]);
+    expect(await complaints()).toEqual([]);
   });
 });
 
@@ -345,5 +372,25 @@ describe("raw events that come while they are looked at", () => {
     expect(element.querySelector(".rwx")).toBe(details);
     expect(element.querySelector(".chip")?.textContent).toBe("All64");
     expect(element.querySelector(".chip")).toBe(chip);
+  });
+
+  it("are sifted as they come, and what is asked for last is what is shown", async () => {
+    const { element, give } = await live();
+    const [head, ping] = linesOf("multi2_tok_server") as [string, string];
+    const events = Array.from({ length: 20_000 }, (_, n) => ping.replace(/"at":[\d.]+/, `"at":${n}.5`));
+    give(head, ...events.slice(0, 15_000));
+    const input = element.querySelector("[type=search]") as HTMLInputElement;
+    const numbers = (): string[] => seen(element, "button.rw>:nth-child(2)").map(textOf);
+    for (const words of ["nowhere", "ping", '"at":14999.5', '"at":1499']) {
+      input.value = words;
+      input.dispatchEvent(new Event("input"));
+    }
+    await expect.poll(numbers).toEqual(["1500", ...Array.from({ length: 10 }, (_, n) => `${14_991 + n}`)]);
+    expect(seen(element, ".none")).toEqual([]);
+    input.value = '"at":19999.5';
+    input.dispatchEvent(new Event("input"));
+    give(...events.slice(15_000));
+    await expect.poll(numbers).toEqual(["20000"]);
+    await expect.poll(() => element.querySelector(".chip")?.textContent).toBe("All20,000");
   });
 });

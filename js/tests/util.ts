@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import axe from "axe-core";
 import { mount } from "../src/frozen";
 import type { Batch, Change, Snapshot } from "../src/page.gen";
 import type { More } from "../src/view/context";
@@ -120,4 +121,11 @@ export function textOf(node: Node): string {
   if (node.nodeType === Node.TEXT_NODE) return node.nodeValue ?? "";
   if ((node as HTMLElement).hidden) return "";
   return [...node.childNodes].map(textOf).join("");
+}
+
+/** What a screen reader's user would stumble over. Landmarks are the host's, and nothing is painted here. */
+export async function complaints(): Promise<string[]> {
+  const rules = { region: { enabled: false }, "color-contrast": { enabled: false } };
+  const { violations } = await axe.run(document.body, { rules });
+  return violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
 }

@@ -85,7 +85,7 @@ export class CompareView {
 
   private build(parent: HTMLElement): void {
     set(this.host, { "data-lm-suppress-shortcuts": "true" });
-    set(this.root, { role: "region", "aria-label": "Comparison of two Letta runs" });
+    set(this.root, { role: "group", "aria-label": "Comparison of two Letta runs" });
     const swap = button("btn", "", () => {
       this.swapped = !this.swapped;
       this.draw();

@@ -63,11 +63,28 @@ export interface Marks {
   scrollToCurrent(): void;
 }
 
+/** What is played, and where one is in it. */
+export interface Played {
+  readonly element: HTMLElement;
+  /** ms */
+  readonly end: number;
+  go(at: number): void;
+}
+
+export interface Player {
+  readonly on: boolean;
+  start(): void;
+  pause(): void;
+  /** `A wait of 42.0 s, shown in 2 s`, while it is */
+  hurry(): string;
+}
+
 /** See `more.ts`. */
 export interface More {
   laneCard(store: Store, fall: Waterfall, lane: Lane): HTMLElement[];
   plot(owner: PlotOwner): LanesPlot;
   marks(signal: AbortSignal): Marks;
+  player(ctx: Context, played: Played): Player;
   readonly css: string;
   /** what each key does */
   readonly keys: readonly (readonly [keys: string, words: string])[];

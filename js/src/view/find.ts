@@ -6,7 +6,7 @@ import type { Entry } from "../store";
 import { count, plural } from "../time";
 import { failed } from "./call";
 import type { Context, Marks } from "./context";
-import { everything, filters, type Group, isSlow, matches, passes, plain, toolsOf } from "./sought";
+import { everything, filters, type Group, isSlow, matches, passes, plain, toggle, toolsOf } from "./sought";
 
 const GROUPS: readonly (readonly [Group, string, string])[] = [
   ["reasoning", "Reasoning", "reason"],
@@ -32,6 +32,7 @@ export class Find {
   private readonly none = h("div", "none d");
   readonly element: HTMLElement;
   private highlights: Marks | null = null;
+  private loading = false;
   private found: { entry: Entry; count: number }[] = [];
   private toolNames = "";
 
@@ -43,7 +44,6 @@ export class Find {
     const { sought } = ctx.ui;
     const { input } = this;
     set(input, { type: "search", placeholder: "Search", "aria-label": "Search in this run", autocomplete: "off" });
-    input.value = sought.query;
     input.addEventListener("input", () => {
       Object.assign(sought, { query: input.value, at: 0 });
       ctx.redraw();
@@ -65,8 +65,14 @@ export class Find {
     );
     set(this.number, { "aria-live": "polite" });
     for (const [group, word, kind] of GROUPS) {
-      const press = (): void => void (sought.hidden.delete(group) || sought.hidden.add(group));
-      this.chips.push(this.chip(h("span", "", h("i", `key k-${kind}`), word), press, () => !sought.hidden.has(group)));
+      const label = h("span", "", h("i", `key k-${kind}`), word);
+      this.chips.push(
+        this.chip(
+          label,
+          () => toggle(sought, group),
+          () => !sought.hidden.has(group),
+        ),
+      );
     }
     set(this.tools, { "aria-label": "Tool" });
     this.tools.addEventListener("change", () => this.chose(() => Object.assign(sought, { tool: this.tools.value })));
@@ -137,11 +143,11 @@ export class Find {
     this.ctx.redraw();
     this.input.focus();
     this.input.select();
-    if (!this.highlights) void this.load();
   }
 
   private async load(): Promise<void> {
-    this.highlights ??= (await this.ctx.more()).marks(this.signal);
+    this.loading = true;
+    this.highlights = (await this.ctx.more()).marks(this.signal);
     this.mark();
   }
 
@@ -151,7 +157,6 @@ export class Find {
     if (!sought.open) return false;
     Object.assign(sought, { open: false, query: "", at: 0 });
     everything(sought);
-    this.input.value = "";
     this.ctx.redraw();
     this.list.parentElement?.focus();
     return true;
@@ -203,7 +208,10 @@ export class Find {
     sought.at = Math.min(sought.at, Math.max(total - 1, 0));
     say(this.number, !sought.query ? "" : total ? `${count(sought.at + 1)} of ${count(total)}` : "0 of 0");
     for (const { element, pressed } of this.chips) set(element, { "aria-pressed": String(pressed()) });
+    // another view of the run may have been typed into
+    if (this.input.value !== sought.query) this.input.value = sought.query;
     if (!sought.open) return void show(this.none, false);
+    if (!this.loading) void this.load();
     this.figures();
     this.say();
   }

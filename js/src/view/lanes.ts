@@ -118,6 +118,7 @@ export class Lanes implements PlotOwner {
   private at = 0;
   private shape = "";
   private scale: Scale | null = null;
+  private live = false;
   /** where the reader drew out a part of the time, 0 to 1 of the track */
   private readonly drawn = h("i", "drawn");
   moment: number | null = null;
@@ -146,7 +147,7 @@ export class Lanes implements PlotOwner {
     this.element.append(this.plot.canvas);
     this.plotted = 0;
     this.shape = "";
-    this.ctx.redraw();
+    if (this.fall && this.scale) this.update(this.fall, this.scale, this.live, this.moment);
   }
 
   /** Draw out a part of the time to see it closer. */
@@ -189,7 +190,7 @@ export class Lanes implements PlotOwner {
   }
 
   update(fall: Waterfall, scale: Scale, live: boolean, moment: number | null): void {
-    Object.assign(this, { fall, scale, moment });
+    Object.assign(this, { fall, scale, live, moment });
     const { lanes } = fall;
     show(this.element, lanes.length > 0);
     const plotted = lanes.length > FEW;

@@ -1,21 +1,78 @@
-/** The legend is the answer: each colour with its total, the largest bold with its share. */
+/** The legend is the answer: each colour with its total, the largest bold with its share. A key is a filter too. */
 
-import { h } from "../dom";
-import { TOTALS, type Waterfall } from "../phases";
+import { button, h, say, set, show } from "../dom";
+import { type PhaseKind, TOTALS, type Waterfall } from "../phases";
 import { patience, time, waiting } from "../time";
 import type { Context } from "./context";
 import { KINDS, key } from "./kinds";
+import { type Group, toggle } from "./sought";
 
 const LEAST_MS = 0.05;
+const GROUPS: Partial<Record<PhaseKind, Group>> = {
+  reasoning: "reasoning",
+  arguments: "tools",
+  tool: "tools",
+  answer: "answers",
+};
+
+/** One colour. It stays while its figure changes: what is replaced cannot be pressed. */
+class Item {
+  private readonly figure = h("b");
+  private readonly share = h("b", "pc");
+  private readonly group: Group | null;
+  readonly element: HTMLElement;
+
+  constructor(
+    private readonly ctx: Context,
+    private readonly kind: PhaseKind,
+  ) {
+    const [, word] = KINDS[kind];
+    this.group = GROUPS[kind] ?? null;
+    const parts = [key(kind), word, this.figure, this.share];
+    this.element = this.filters ? button("", "", () => this.press(), ...parts) : h("span", "", ...parts);
+  }
+
+  private get filters(): boolean {
+    return this.group !== null || this.kind === "failed";
+  }
+
+  private press(): void {
+    const { sought } = this.ctx.ui;
+    if (this.group) toggle(sought, this.group);
+    else sought.errors = !sought.errors;
+    // the bar says what is left out, and undoes it
+    Object.assign(sought, { open: true, at: 0 });
+    this.ctx.ui.pane = "transcript";
+    this.ctx.redraw();
+  }
+
+  update(figure: string, share: string, top: boolean): void {
+    const { sought } = this.ctx.ui;
+    const shown = !this.group || !sought.hidden.has(this.group);
+    this.element.className = `${top ? "top" : ""}${this.kind === "pending" ? " w" : ""}${shown ? "" : " off"}`;
+    say(this.figure, figure);
+    say(this.share, share);
+    show(this.share, share !== "");
+    if (this.filters) set(this.element, { "aria-pressed": String(this.group ? shown : sought.errors) });
+  }
+}
 
 export class Legend {
   readonly element = h("div", "sum");
+  private readonly items = new Map<PhaseKind, Item>();
+  private readonly note = h("span", "wide");
   private drawn = "";
 
   constructor(private readonly ctx: Context) {}
 
   private patience(ms: number): string {
     return this.ctx.live() && this.ctx.store.status === "requires_approval" ? waiting(ms) : patience(ms);
+  }
+
+  private item(kind: PhaseKind): Item {
+    const item = this.items.get(kind) ?? new Item(this.ctx, kind);
+    this.items.set(kind, item);
+    return item;
   }
 
   update(fall: Waterfall): void {
@@ -26,29 +83,20 @@ export class Legend {
         : head.delivery === "step"
           ? "This server sent the step whole: no token times"
           : "";
-    const kinds = TOTALS.filter((kind) => (fall.totals.get(kind) ?? 0) >= LEAST_MS);
-    const ms = (kind: (typeof TOTALS)[number]): number => fall.totals.get(kind) ?? 0;
-    const top = kinds.reduce<(typeof TOTALS)[number] | null>(
-      (best, kind) => (best && ms(best) >= ms(kind) ? best : kind),
-      null,
-    );
-    const rows = kinds.map((kind) => {
+    const ms = (kind: PhaseKind): number => fall.totals.get(kind) ?? 0;
+    const kinds = TOTALS.filter((kind) => ms(kind) >= LEAST_MS);
+    const top = kinds.reduce<PhaseKind | null>((best, kind) => (best && ms(best) >= ms(kind) ? best : kind), null);
+    const shape = `${kinds} ${note}`;
+    if (shape !== this.drawn) {
+      this.drawn = shape;
+      say(this.note, note);
+      this.element.replaceChildren(...kinds.map((kind) => this.item(kind).element), ...(note ? [this.note] : []));
+    }
+    for (const kind of kinds) {
       const bound = fall.atMost.has(kind);
       const share = kind === top && !bound && fall.end > 0 ? `${Math.round((ms(kind) * 100) / fall.end)}%` : "";
       const figure = kind === "pending" ? this.patience(ms(kind)) : time(ms(kind));
-      return { kind, figure: (bound ? "≤ " : "") + figure, share };
-    });
-    const shape = JSON.stringify([rows, note]);
-    if (shape === this.drawn) return;
-    this.drawn = shape;
-    this.element.replaceChildren(
-      ...rows.map(({ kind, figure, share }) => {
-        const mark = kind === "pending" ? " w" : "";
-        const item = h("span", (kind === top ? "top" : "") + mark, key(kind), KINDS[kind][1], h("b", "", figure));
-        if (share) item.append(h("b", "pc", share));
-        return item;
-      }),
-    );
-    if (note) this.element.append(h("span", "wide", note));
+      this.item(kind).update((bound ? "≤ " : "") + figure, share, kind === top);
+    }
   }
 }

@@ -70,7 +70,11 @@ export class Menu {
   toggle(): void {
     this.tall.textContent = this.ctx.ui.full ? "Limit the height" : "Full height";
     const open = this.list.hidden === true;
+    this.list.classList.remove("up");
     show(this.list, open);
+    // a host may cut off what stands out of its cell
+    const frame = this.list.closest(".lnb")?.getBoundingClientRect();
+    if (frame && this.list.getBoundingClientRect().bottom > frame.bottom) this.list.classList.add("up");
     set(this.button, { "aria-expanded": String(open) });
     if (open) (this.list.firstElementChild as HTMLElement | null)?.focus();
   }

@@ -17,18 +17,31 @@ export class RawChips {
   private chosen = ALL;
   private top: string[] = [];
   private readonly chips = new Map<string, HTMLButtonElement>();
+  private readonly counts = new Map<string, number>();
+  private total = 0;
 
   constructor(private readonly changed: () => void) {}
 
-  passes({ type }: RawRow): boolean {
-    if (this.chosen === OTHER) return !this.top.includes(type);
-    return this.chosen === ALL || type === this.chosen;
+  /** What is chosen, as it stands: what is "other" may become one of the most frequent. */
+  get passes(): (row: RawRow) => boolean {
+    const { chosen, top } = this;
+    if (chosen === OTHER) return ({ type }) => !top.includes(type);
+    return ({ type }) => chosen === ALL || type === chosen;
   }
 
-  update(rows: readonly RawRow[]): void {
-    const counts = new Map<string, number>();
-    const events = rows.filter((row) => !row.request);
-    for (const { type } of events) counts.set(type, (counts.get(type) ?? 0) + 1);
+  /** Another one when other rows pass. */
+  get key(): string {
+    return JSON.stringify([this.chosen, this.chosen === OTHER && this.top]);
+  }
+
+  count({ type, request }: RawRow): void {
+    if (request) return;
+    this.counts.set(type, (this.counts.get(type) ?? 0) + 1);
+    this.total++;
+  }
+
+  update(): void {
+    const { counts, total } = this;
     const of = (type: string): number => counts.get(type) ?? 0;
     const types = [...counts.keys()].sort((a, b) => of(b) - of(a));
     // one that is left over would be no shorter as "other"
@@ -36,9 +49,9 @@ export class RawChips {
     // what the reader chose stays
     if (types.includes(this.chosen) && !top.includes(this.chosen)) top[top.length - 1] = this.chosen;
     this.top = top;
-    counts.set(ALL, events.length);
-    counts.set(OTHER, events.length - top.reduce((sum, type) => sum + of(type), 0));
-    this.draw([ALL, ...top, ...(of(OTHER) || this.chosen === OTHER ? [OTHER] : [])], of);
+    const others = total - top.reduce((sum, type) => sum + of(type), 0);
+    const all = [ALL, ...top, ...(others || this.chosen === OTHER ? [OTHER] : [])];
+    this.draw(all, (type) => (type === ALL ? total : type === OTHER ? others : of(type)));
   }
 
   /** A chip stays where it is as long as the types do: it may have the focus. */

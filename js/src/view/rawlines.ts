@@ -123,23 +123,18 @@ function remainder(its: unknown): string {
   return JSON.stringify(Object.fromEntries(rest)).slice(1, -1);
 }
 
-/** Deltas of one block in one row, their text joined. */
-export function folded(rows: readonly RawRow[]): RawRow[] {
-  const made: RawRow[] = [];
-  let before: RawRow | undefined;
-  for (const row of rows) {
-    // a server may name the call in its first piece only
-    const goes = before?.block && before.block === row.block && (!row.call || row.call === before.call);
-    if (before && goes && before.last === row.line - 1) {
-      before.last = row.line;
-      before.tool ||= row.tool;
-      before.content = short(before.content + row.content);
-    } else {
-      before = { ...row };
-      made.push(before);
-    }
-  }
-  return made;
+/** A delta of the block that `before` is the beginning of. */
+export function goesOn(before: RawRow, row: RawRow): boolean {
+  // a server may name the call in its first piece only
+  const same = before.block !== "" && before.block === row.block && (!row.call || row.call === before.call);
+  return same && before.last === row.line - 1;
+}
+
+/** Makes one row of two. */
+export function join(before: RawRow, row: RawRow): void {
+  before.last = row.line;
+  before.tool ||= row.tool;
+  before.content = short(before.content + row.content);
 }
 
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;

@@ -5,17 +5,15 @@ import { icon } from "../icons";
 import type { Waterfall } from "../phases";
 import { time } from "../time";
 import { callState } from "./call";
-import type { Context } from "./context";
+import type { Context, Played, Player } from "./context";
 import type { Scale } from "./scale";
 
 /** more steps than this have no ticks of their own */
 const MOST = 72;
 const SNAP_PX = 3;
 const SPEEDS = [1, 4, 16];
-/** a longer wait is played in so much time */
-const WAIT_MS = 2000;
 
-export class Scrubber {
+export class Scrubber implements Played {
   private readonly past = h("span", "past");
   private readonly knob = h("span", "knob");
   private readonly marks = h("span", "marks");
@@ -26,22 +24,18 @@ export class Scrubber {
   readonly element: HTMLElement;
   private drawn = "";
   private scale: Scale | null = null;
-  private end = 0;
-  private frame = 0;
+  end = 0;
+  private player: Player | null = null;
 
   constructor(
     private readonly ctx: Context,
     signal: AbortSignal,
   ) {
-    this.play = button("ico", "Play", () => this.toggle());
+    this.play = button("ico", "Play", () => void this.toggle());
     this.speed = button("speed", "", () => this.faster());
     this.element = h("div", "tb", h("span", "pl", this.play, this.speed), this.rail, this.of);
     this.rail.addEventListener("pointerdown", (event) => this.grab(event));
-    signal.addEventListener("abort", () => this.pause());
-  }
-
-  get playing(): boolean {
-    return this.frame !== 0;
+    signal.addEventListener("abort", () => this.player?.pause());
   }
 
   /** Somebody can go back in it: it is over, and it was timed. */
@@ -67,10 +61,11 @@ export class Scrubber {
 
   private controls(able: boolean, at: number | null): void {
     const { ui } = this.ctx;
-    const word = this.playing ? "Pause" : "Play";
+    const playing = this.player?.on ?? false;
+    const word = playing ? "Pause" : "Play";
     if (this.play.dataset.word !== word) {
       this.play.dataset.word = word;
-      this.play.replaceChildren(icon(this.playing ? "pause" : "play"));
+      this.play.replaceChildren(icon(playing ? "pause" : "play"));
       set(this.play, { "aria-label": word, title: `${word} (Space)` });
     }
     say(this.speed, `${ui.speed}×`);
@@ -120,7 +115,7 @@ export class Scrubber {
       ...starts.filter(seen).map((at) => mark("st", at)),
       ...bad.filter(seen).map((at) => mark("st bad", at)),
       ...matched.filter(seen).map((at) => mark("st hit", at)),
-      ...scale.ticks.map(({ at, label }, n) => mark(`ax${n % 2 ? " opt" : ""}${at ? "" : " zero"}`, at, label)),
+      ...scale.ticks.map(({ at, label }, n) => mark(`ax${n % 2 && scale.ticks.length > 5 ? " opt" : ""}`, at, label)),
     );
   }
 
@@ -149,7 +144,7 @@ export class Scrubber {
 
   private grab(event: PointerEvent): void {
     if (!this.able || event.button !== 0) return;
-    this.pause();
+    this.player?.pause();
     const { rail } = this;
     rail.setPointerCapture(event.pointerId);
     rail.classList.add("held");
@@ -184,9 +179,10 @@ export class Scrubber {
 
   // -- playing --------------------------------------------------------------------------------------------------------
 
-  toggle(): void {
-    if (this.playing) this.pause();
-    else this.start();
+  async toggle(): Promise<void> {
+    this.player ??= (await this.ctx.more()).player(this.ctx, this);
+    if (this.player.on) this.player.pause();
+    else if (this.able) this.player.start();
     this.ctx.redraw();
   }
 
@@ -196,48 +192,8 @@ export class Scrubber {
     this.ctx.redraw();
   }
 
-  pause(): void {
-    cancelAnimationFrame(this.frame);
-    this.frame = 0;
-  }
-
-  private start(): void {
-    if (!this.able) return;
-    const { store, ui } = this.ctx;
-    if (store.moment === null) this.go(0);
-    let last = performance.now();
-    const play = (now: number): void => {
-      const at = store.moment;
-      // the reader went to the end, or the output has left the page
-      if (at === null || !this.element.isConnected) {
-        this.pause();
-        this.ctx.redraw();
-        return;
-      }
-      this.frame = requestAnimationFrame(play);
-      this.go(at + Math.max(now - last, 0) * this.pace(at, ui.speed));
-      last = now;
-    };
-    this.frame = requestAnimationFrame(play);
-  }
-
-  /** How fast it goes now: a wait that would take more than two seconds takes two. */
-  private pace(at: number, speed: number): number {
-    const [before, after] = this.wait(at);
-    return Math.max(speed, (after - before) / WAIT_MS);
-  }
-
-  private wait(at: number): [before: number, after: number] {
-    const { times } = this.ctx.store;
-    const after = times.find((its) => its > at) ?? this.end;
-    return [times.findLast((its) => its <= at) ?? 0, after];
-  }
-
-  /** `waiting 42.0 s, shown in 2 s`: said while it plays faster than it was. */
+  /** Said while it plays faster than it was. */
   hurry(): string {
-    const at = this.ctx.store.moment;
-    if (!this.playing || at === null) return "";
-    const [before, after] = this.wait(at);
-    return (after - before) / this.ctx.ui.speed > WAIT_MS ? `A wait of ${time(after - before)}, shown in 2 s` : "";
+    return this.player?.hurry() ?? "";
   }
 }

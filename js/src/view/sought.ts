@@ -40,6 +40,9 @@ const GROUPS: Partial<Record<Entry["kind"], Group>> = {
 
 export const groupOf = (entry: Entry): Group | null => GROUPS[entry.kind] ?? null;
 
+/** Show a group, or leave it out. */
+export const toggle = ({ hidden }: Sought, group: Group): void => void (hidden.delete(group) || hidden.add(group));
+
 /** How long it took, by whoever measured it; null where nobody did. */
 function tookMs({ kind, facts, firstAt, lastAt }: Entry): number | null {
   if (kind === "tool_call") return facts.duration ?? null;

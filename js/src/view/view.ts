@@ -55,6 +55,8 @@ export class View {
   private scale = new Scale(0, 1);
   /** of the whole run, whatever moment is shown */
   private fall: Waterfall = { end: 0, lanes: [], totals: new Map(), atMost: new Set() };
+  /** of the moment that is shown */
+  private now = this.fall;
 
   constructor(
     parent: HTMLElement,
@@ -77,8 +79,10 @@ export class View {
     this.bodies = { transcript: text, raw: h("div"), memory: h("div"), context: h("div") };
     this.tabs = new Tabs(ctx, this.bodies, () => this.seek());
     this.announcer = new Announcer(ctx);
-    this.build(parent);
+    parent.append(this.host);
+    // what is behind is looked up before there is anything of ours to lay out
     this.listen(signal);
+    this.build();
     this.dirty.all = true;
     this.draw();
   }
@@ -107,9 +111,10 @@ export class View {
     };
   }
 
-  private build(parent: HTMLElement): void {
+  private build(): void {
     set(this.host, { "data-lm-suppress-shortcuts": "true" });
-    set(this.root, { role: "region" });
+    // no landmark: a notebook may hold dozens of these
+    set(this.root, { role: "group" });
     this.style.textContent = css;
     this.zoomed.append(
       h("span"),
@@ -121,7 +126,6 @@ export class View {
     this.root.append(...Object.values(this.bodies));
     this.root.append(this.announcer.element, this.card.element, this.keys().help);
     this.host.attachShadow({ mode: "open" }).append(this.style, this.root);
-    parent.append(this.host);
   }
 
   private keys(): Keys {
@@ -133,7 +137,7 @@ export class View {
       event: (by) => scrubber.event(by),
       step: (by) => scrubber.step(by, this.fall),
       ends: (last) => scrubber.go(last ? this.fall.end : 0),
-      play: () => scrubber.toggle(),
+      play: () => void scrubber.toggle(),
       zoom: (step) => this.zoom(ctx.ui.zoom ? null : step),
       close: () => this.close(),
     });
@@ -174,7 +178,12 @@ export class View {
       this.later();
     });
     // a host may take an output away and put it back, or show another view and never say so
-    const seen = globalThis.IntersectionObserver && new IntersectionObserver(() => this.later());
+    let away = false;
+    const look: IntersectionObserverCallback = (seen) => {
+      if (away) this.later();
+      away = !seen.at(-1)?.isIntersecting;
+    };
+    const seen = globalThis.IntersectionObserver && new IntersectionObserver(look);
     seen?.observe(this.host);
     signal.addEventListener("abort", () => {
       stop();
@@ -197,12 +206,15 @@ export class View {
   private draw(): void {
     const { store, dirty, ctx } = this;
     this.dirty = clean();
+    cancelAnimationFrame(this.frame);
+    this.frame = 0;
     forget(ctx);
     const live = ctx.live();
     this.header.update();
     this.sayLine.update();
     this.find.update();
-    const fall = this.drawTimes(live);
+    // who opens a row of a run that is over does not change its times
+    const fall = this.drawTimes(live, live || dirty.all || dirty.head || dirty.entries.size + dirty.steps.size > 0);
     this.tabs.update();
     this.drawPane(dirty, fall);
     if (store.moment === null) this.announcer.look();
@@ -249,9 +261,10 @@ export class View {
   }
 
   /** Draws the times, and returns the waterfall of the moment that is shown. */
-  private drawTimes(live: boolean): Waterfall {
+  private drawTimes(live: boolean, changed = true): Waterfall {
     const { store, ctx } = this;
-    const fall = waterfall(store, ctx.now());
+    if (changed) this.now = waterfall(store, ctx.now());
+    const fall = this.now;
     if (store.moment === null) this.fall = fall;
     const whole = this.fall;
     const [from, to] = (!live && ctx.ui.zoom) || [0, live ? liveSpan(whole.end) : whole.end || 1];

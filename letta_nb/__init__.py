@@ -12,16 +12,21 @@ from letta_nb._version import __version__
 
 if TYPE_CHECKING:
     from letta_nb import frames as frames
+    from letta_nb import plots as plots
     from letta_nb.api import agents, attach, connect, forget_tools, last_run, load, send, tool
     from letta_nb.async_client import AsyncClient
     from letta_nb.client import Client
     from letta_nb.comparison import compare
     from letta_nb.errors import LettaNbError
+    from letta_nb.explanation import explain
     from letta_nb.frames import events_df, messages_df, runs_df, steps_df, tools_df, usage_df
     from letta_nb.guard import check
+    from letta_nb.otel import to_otel
+    from letta_nb.parquet import to_parquet
     from letta_nb.run import Run
     from letta_nb.server import Server, serve
     from letta_nb.stream import AsyncStream, Stream
+    from letta_nb.summary import tool_summary
 
 # Everything by name, nothing before its time: pandas, httpx, anywidget and the server load when they are used.
 _HOME = {
@@ -41,13 +46,17 @@ _HOME = {
     "Stream": "stream",
     "LettaNbError": "errors",
     "events_df": "frames",
+    "explain": "explanation",
     "messages_df": "frames",
     "runs_df": "frames",
     "steps_df": "frames",
+    "tool_summary": "summary",
     "tools_df": "frames",
     "usage_df": "frames",
     "Run": "run",
     "Server": "server",
+    "to_otel": "otel",
+    "to_parquet": "parquet",
     "serve": "server",
 }
 
@@ -66,6 +75,7 @@ __all__ = [
     "compare",
     "connect",
     "events_df",
+    "explain",
     "forget_tools",
     "last_run",
     "load",
@@ -74,7 +84,10 @@ __all__ = [
     "send",
     "serve",
     "steps_df",
+    "to_otel",
+    "to_parquet",
     "tool",
+    "tool_summary",
     "tools_df",
     "usage_df",
 ]
@@ -84,7 +97,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         value = globals()[name] = getattr(importlib.import_module(f"letta_nb.{_HOME[name]}"), name)
         return value
-    if name in ("errors", "events", "frames"):
+    if name in ("errors", "events", "frames", "plots"):
         return importlib.import_module(f"letta_nb.{name}")
     raise AttributeError(f"module 'letta_nb' has no attribute {name!r}")
 

@@ -69,6 +69,7 @@ class Again:
             conversation_id=self._run.conversation_id,
             uid=self._run.uid,
             timed=self._run.timed,
+            redacted=self._run.redacted,
             record=record,
         )
 

@@ -36,8 +36,8 @@ class Sampling(NamedTuple):
 
 
 def mean(values: Array, weights: Array) -> Array:
-    """The mean of each row; the columns have weights."""
-    return values @ weights
+    """The mean of each row by its weights."""
+    return (values * weights).sum(axis=1)
 
 
 def p95(values: Array, weights: Array) -> Array:
@@ -45,15 +45,15 @@ def p95(values: Array, weights: Array) -> Array:
     import numpy as np
 
     order = np.argsort(values, axis=1)
-    reached = np.cumsum(weights[order], axis=1) >= 0.95 - 1e-9
+    reached = np.cumsum(np.take_along_axis(weights, order, 1), axis=1) >= 0.95 - 1e-9
     return np.take_along_axis(np.take_along_axis(values, order, 1), reached.argmax(axis=1)[:, None], 1)[:, 0]
 
 
 def change(groups: Groups, figure: Figure, sampling: Sampling, *, ratio: bool) -> Change:
     """The change from baseline to new: new over baseline, or (not `ratio`) new less baseline.
 
-    Each group weighs the same, however many runs it has. There is no interval where no group has two runs on both
-    sides.
+    Each group weighs the same, however many runs it has. Both the groups and the runs in them are resampled: what a few
+    prompts show need not hold for others. There is no interval for one group with one run on a side.
     """
     import numpy as np
 
@@ -63,25 +63,35 @@ def change(groups: Groups, figure: Figure, sampling: Sampling, *, ratio: bool) -
             return np.where(new == base, 1.0, new / base) if ratio else new - base
 
     sides = [[np.array(group[side], dtype=float) for group in groups] for side in (0, 1)]
-    weights = [np.concatenate([np.full(len(its), 1 / len(its) / len(groups)) for its in side]) for side in sides]
-    points = [figure(np.concatenate(side)[None, :], its) for side, its in zip(sides, weights, strict=True)]
+    once = np.ones((1, len(groups)), dtype=int)
+    points = [figure(np.concatenate(side)[None, :], _weights(side, once)) for side in sides]
     found = Change(points[0].item(), points[1].item(), compared(*points).item())
-    if not any(len(base) > 1 and len(new) > 1 for base, new in groups):
+    if len(groups) == 1 and min(len(groups[0][0]), len(groups[0][1])) == 1:
         return found
     rng = np.random.default_rng(sampling.seed)
-    drawn = [_resampled(side, its, figure, sampling.resamples, rng) for side, its in zip(sides, weights, strict=True)]
+    # the same groups on both sides: they are compared with each other
+    times = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=sampling.resamples)
+    drawn = [_resampled(side, times, figure, rng) for side in sides]
     edges = (1 - sampling.confidence) / 2
     low, high = np.quantile(compared(*drawn), [edges, 1 - edges], method="nearest")
     return found._replace(low=low.item(), high=high.item())
 
 
-def _resampled(side: list[Array], weights: Array, figure: Figure, resamples: int, rng: Array) -> Array:
+def _weights(side: list[Array], times: Array) -> Array:
+    """The weight of each run where each group is drawn so many `times`, a row a drawing."""
+    import numpy as np
+
+    shares = [times[:, [n]] / (len(its) * len(side)) for n, its in enumerate(side)]
+    return np.concatenate([np.repeat(share, len(its), axis=1) for share, its in zip(shares, side, strict=True)], axis=1)
+
+
+def _resampled(side: list[Array], times: Array, figure: Figure, rng: Array) -> Array:
     import numpy as np
 
     found: list[Array] = []
-    step = max(_CELLS // max(len(weights), 1), 1)
-    for start in range(0, resamples, step):
-        rows = min(step, resamples - start)
-        columns = [its[rng.integers(0, len(its), (rows, len(its)))] for its in side]
-        found.append(figure(np.concatenate(columns, axis=1), weights))
+    step = max(_CELLS // max(sum(map(len, side)), 1), 1)
+    for start in range(0, len(times), step):
+        some = times[start : start + step]
+        columns = [its[rng.integers(0, len(its), (len(some), len(its)))] for its in side]
+        found.append(figure(np.concatenate(columns, axis=1), _weights(side, some)))
     return np.concatenate(found)

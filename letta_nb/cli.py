@@ -1,6 +1,7 @@
 """`letta-nb`: the demo, the embedded server, a run in the terminal, runs as tables. A thin shell over the Python calls.
 
-Exit codes: 0 done, 2 could not do it (one line on stderr says why), 130 interrupted.
+Exit codes: 0 done, 1 done but for files that could not be read, 2 could not do it (one line on stderr says why), 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from letta_nb._version import __version__
 from letta_nb.cleaning import clean
@@ -25,13 +27,15 @@ if TYPE_CHECKING:
 
 _FIRST = "notebooks/01_first_run.ipynb"
 _DEMO = ("notebooks/*.ipynb", "tests/fixtures/0.16.8/v1_multi*_[st]*", "tests/fixtures/0.16.8/v1_hello_*")
+_FORMATS = ("csv", "parquet", "jsonl", "json")
 _EXAMPLES = """\
 examples:
   letta-nb demo                                   open JupyterLab on a first notebook; no key, no server needed
   letta-nb serve --port 8283                      agents on the Letta endpoint, for any client
   letta-nb show run.jsonl                         a saved run (or a recorded .sse) in the terminal
   letta-nb frames 'runs/*.jsonl' --grain tools    every tool call as CSV
-  letta-nb frames runs/*.jsonl --grain steps --format parquet -o steps.parquet
+  letta-nb frames 'runs/*.jsonl' --grain steps -o steps.parquet
+  letta-nb frames 'runs/*.jsonl' --grain all --format parquet -o data    a data set for DuckDB, Polars, Spark
 """
 
 
@@ -42,8 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hasattr(stdout, "reconfigure") and not stdout.isatty():
         # what others read is UTF-8, whatever a Windows code page says
         stdout.reconfigure(encoding="utf-8")
+    code = None
     try:
-        options.run(options)
+        code = options.run(options)
         sys.stdout.flush()
     except BrokenPipeError:
         # the reader (`| head`) has enough; what Python would flush at its end must not fail again
@@ -53,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
+    return code or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,9 +95,16 @@ def _parser() -> argparse.ArgumentParser:
 
     frames = commands.add_parser("frames", help="runs as a table")
     frames.add_argument("files", nargs="+", metavar="FILE", help="run files, recorded .sse files, or quoted patterns")
-    frames.add_argument("--format", choices=("csv", "parquet", "json"), default="csv", help="default: csv")
-    frames.add_argument("--grain", choices=_grains(), default="runs", help="what a row is (default: runs)")
-    frames.add_argument("-o", "--output", metavar="OUT", help="the file to write (default: stdout)")
+    suffixes = "default: by OUT's suffix, else csv; jsonl: an object a line"
+    frames.add_argument("--format", choices=_FORMATS, help=suffixes)
+    grains = (*_grains(), "all")
+    frames.add_argument("--grain", choices=grains, default="runs", help="what a row is (default: runs); all six tables")
+    frames.add_argument(
+        "-o", "--output", metavar="OUT", help="the file to write (default: stdout); for all, the folder"
+    )
+    frames.add_argument(
+        "--skip-unreadable", action="store_true", help="leave out files that cannot be read, and say so"
+    )
     frames.set_defaults(run=_frames)
     return parser
 
@@ -180,27 +192,80 @@ def _show(options: argparse.Namespace) -> None:
                 text.show(run, width=options.width, lines=lines)
 
 
-def _frames(options: argparse.Namespace) -> None:
-    from letta_nb import frames
-
-    if options.format == "parquet":
+def _frames(options: argparse.Namespace) -> int:
+    kind = options.format or _format_of(options.output if options.grain != "all" else None)
+    if kind == "parquet":
         if importlib.util.find_spec("pyarrow") is None:
             raise ConfigurationError("Parquet needs pyarrow: pip install pyarrow")
         if options.output is None and sys.stdout.isatty():
             raise InputError("Parquet is not text: name a file with -o.")
-    table = frames.frame(options.grain, options.files)
-    _write(table, options.format, options.output)
+    if options.grain == "all":
+        return _all_frames(options, kind)
+    table, unread = _table(options.grain, options)
+    _write(table, kind, options.output)
+    return _tell(unread)
+
+
+def _format_of(output: str | None) -> str:
+    """The format that a file's name asks for."""
+    suffix = Path(output or "").suffix.lower().removeprefix(".").replace("ndjson", "jsonl") or "csv"
+    if suffix not in _FORMATS:
+        raise InputError(f"The suffix of {output} names no format. Use one of {', '.join(_FORMATS)}, or say --format.")
+    return suffix
+
+
+def _all_frames(options: argparse.Namespace, kind: str) -> int:
+    """All tables into a folder: a data set of Parquet files, or a file each."""
+    from letta_nb import record
+    from letta_nb.parquet import to_parquet
+
+    if options.output is None:
+        raise InputError("Six tables are six files: name a folder with -o.")
+    if kind == "parquet":
+        return _tell(to_parquet(options.files, options.output, on_error=_on_error(options)).unread)
+    folder = Path(options.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    # what stands there can be read only once
+    options.files = [record.load(name) if name == "-" else name for name in options.files]
+    left: dict[tuple[str, str], None] = {}
+    for grain in _grains():
+        table, unread = _table(grain, options)
+        _write(table, kind, str(folder / f"{grain}.{kind}"))
+        left |= dict.fromkeys(unread)
+    return _tell(left)
+
+
+def _table(grain: Any, options: argparse.Namespace) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+    """One table, and what was left out of it."""
+    from letta_nb import frames
+
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        table = frames.frame(grain, options.files, on_error=_on_error(options))
+    return table, [(one["source"], one["error"]) for one in table.attrs.get("unread", ())]
+
+
+def _on_error(options: argparse.Namespace) -> Literal["raise", "collect"]:
+    return "collect" if options.skip_unreadable else "raise"
+
+
+def _tell(unread: Iterable[tuple[str, str]]) -> int:
+    """Say what was left out; the exit code."""
+    lines = [error if source in error else f"{source}: {error}" for source, error in unread]
+    for line in lines:
+        print(f"letta-nb: left out: {clean(' '.join(line.split()))}", file=sys.stderr)
+    return 1 if lines else 0
 
 
 def _write(table: pd.DataFrame, kind: str, output: str | None) -> None:
     if kind == "parquet":
         table.to_parquet(output or cast("Any", sys.stdout.buffer), index=False)
         return
-    if kind == "json":
-        body = table.to_json(orient="records", date_format="iso", date_unit="ns", force_ascii=False)
-        content = f"{body}\n"
-    else:
+    if kind == "csv":
         content = table.to_csv(index=False)
+    else:
+        lines = kind == "jsonl"
+        body = table.to_json(orient="records", lines=lines, date_format="iso", date_unit="ns", force_ascii=False)
+        content = body if lines else f"{body}\n"
     if output is None:
         sys.stdout.write(content)
     else:

@@ -188,7 +188,12 @@ def _converted(column: Column[Any], values: list[Any], bases: Any) -> Any:
     import numpy as np
     import pandas as pd
 
-    if column.dtype in ("string", "boolean") or (column.dtype == "Float64" and not column.is_ns):
+    if column.dtype == "string":
+        try:
+            return pd.array(values, dtype="string")
+        except UnicodeEncodeError:  # half a surrogate pair, which Arrow cannot hold: as in a run file, escaped
+            return pd.array([_escaped(value) for value in values], dtype="string")
+    if column.dtype == "boolean" or (column.dtype == "Float64" and not column.is_ns):
         return pd.array(values, dtype=column.dtype)
     integers, missing = _integers(values)
     if column.dtype == "Int64":
@@ -198,6 +203,10 @@ def _converted(column: Column[Any], values: list[Any], bases: Any) -> Any:
     times = (integers + bases).view("datetime64[ns]")
     times[missing] = np.datetime64("NaT")
     return pd.DatetimeIndex(times, tz="UTC")
+
+
+def _escaped(text: str | None) -> str | None:
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _integers(values: list[Any]) -> tuple[Any, Any]:

@@ -2,7 +2,7 @@
 
 Runs are compared with those of the same prompt. A limit is how much is allowed: 1.2 is a fifth more than the baseline,
 an error rate of 0.05 five in a hundred more. A figure fails where its whole bootstrap interval lies beyond the limit;
-where only a part does, more runs would tell, and it is "unclear".
+where only a part does, or one run of one prompt is all there is, more runs would tell, and it is "unclear".
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ Verdict = Literal["ok", "unclear", "worse", "not compared"]
 Sequences = tuple[tuple[str, ...], ...]
 _SHOWN_PROMPT = 60
 _SHOWN_DIFFS = 3
+# steps of a sequence that are laid side by side
+_SHOWN_STEPS = 200
+# sums of fractions that are equal may differ in their last digit
+_NOISE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +201,9 @@ def _known(side: Iterable[_Facts], measure: _Measure) -> list[float]:
 def _measured(measure: _Measure, limit: float, change: bootstrap.Change | None) -> Finding:
     if change is None:
         return Finding(measure.limit, "not compared", f"{measure.title}: not known on both sides", limit=limit)
-    sure = change.change if change.low is None else change.low
-    verdict: Verdict = "worse" if sure > limit else "unclear" if change.change > limit else "ok"
+    allowed = limit + _NOISE
+    sure = change.low is not None and change.low > allowed
+    verdict: Verdict = "worse" if sure else "unclear" if change.change > allowed else "ok"
     told = f"{_figure(change.baseline, measure.unit)} to {_figure(change.new, measure.unit)}"
     said = f"{measure.title}: {told}, {_between(change, measure)}, allowed {_change(limit, measure)}"
     return Finding(measure.limit, verdict, said, *change, limit=limit)
@@ -207,7 +212,7 @@ def _measured(measure: _Measure, limit: float, change: bootstrap.Change | None) 
 def _between(change: bootstrap.Change, measure: _Measure) -> str:
     """`1.20x (1.05x to 1.31x)`; one figure where all resamples agree."""
     if change.low is None or change.high is None:
-        return f"{_change(change.change, measure)} (one run each)"
+        return f"{_change(change.change, measure)} (too few runs for an interval)"
     low, its, high = (_change(value, measure) for value in (change.low, change.change, change.high))
     return its if low == its == high else f"{its} ({low} to {high})"
 
@@ -250,7 +255,16 @@ def _alike(a: Sequences, b: Sequences) -> float:
 def _diff(base: Sequences, new: Sequences) -> list[str]:
     """The nearest sequence of the baseline and the new one, a step a line."""
     old, now = ([words.clean(" and ".join(step)) for step in side] or ["(no tool)"] for side in (base, new))
-    return [f"    {line.rstrip()}" for line in difflib.ndiff(old, now) if not line.startswith("?")]
+    lines: list[str] = []
+    matcher = difflib.SequenceMatcher(None, old[:_SHOWN_STEPS], now[:_SHOWN_STEPS], autojunk=False)
+    for kind, start, end, new_start, new_end in matcher.get_opcodes():
+        if kind == "equal":
+            lines += [f"      {line}" for line in old[start:end]]
+            continue
+        lines += [f"    - {line}" for line in old[start:end]]
+        lines += [f"    + {line}" for line in now[new_start:new_end]]
+    more = max(len(old), len(now)) - _SHOWN_STEPS
+    return [*lines, f"      and {more} more steps"] if more > 0 else lines
 
 
 def _short(prompt: str) -> str:

@@ -74,6 +74,10 @@ def _replayed(before: Texts, calls: Sequence[ToolCallEntry]) -> dict[str, list[M
     """The edits by the calls that succeeded, in the order in which they did, by block."""
     now, edits, left = dict(before), dict[str, list[MemoryEdit]](), _MOST
     for call in sorted(filter(_worked, calls), key=lambda call: (call.step_index or 0, call.returned_at or 0)):
+        # looking through large blocks is work too, though nothing comes of it
+        left -= sum(map(len, now.values())) // 10 if call.name in _TOOLS else 0
+        if left < 0:
+            break
         for label, text in _effect(call, now).items():
             left -= len(text or "")
             if now.get(label) == text or left < 0:

@@ -23,11 +23,16 @@ def patched(label: str, patch: str, now: Mapping[str, str]) -> dict[str, str | N
         return {label: _hunks_applied(now[label], patch.splitlines())}
     blocks: dict[str, str | None] = dict(now)
     last: str | None = None
+    left = _MOST
     for kind, name, body in operations:
         if kind == "Add Block":
             blocks[name] = _added(blocks.get(name), body)
         elif kind == "Update Block":
-            blocks[name] = _hunks_applied(_there(blocks, name), body)
+            text = _there(blocks, name)
+            left -= len(text) + text.count("\n") * len(body)
+            if left < 0:
+                raise ValueError("more than any patch takes")
+            blocks[name] = _hunks_applied(text, body)
         elif kind == "Delete Block":
             _there(blocks, name)
             blocks[name.replace("/", "_")] = None

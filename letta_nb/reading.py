@@ -49,12 +49,18 @@ class Reading:
         for item in counted(_flat(self.x), "runs", total, self.progress):
             source = "" if isinstance(item, Run) else str(item)
             try:
-                for run in [item] if isinstance(item, Run) else record.load_all(item):
-                    still = run.still()
-                    self._distinct(still, source)
-                    yield still
+                found = [item] if isinstance(item, Run) else record.load_all(item)
             except (InputError, OSError) as problem:
                 self._failed(source, problem)
+                continue
+            for run in found:
+                still = run.still()
+                try:
+                    self._distinct(still, source)
+                except InputError as problem:
+                    self._failed(source, problem)
+                else:
+                    yield still
 
     def _distinct(self, run: Run, source: str) -> None:
         run_id = run.run_id or run.uid

@@ -9,40 +9,46 @@ Run file, version 1, one JSON object a line, readable by `jq`:
   {"decided": [[call, approve, ...], ...]}  answers to approval requests that were not sent yet
   {"end": {"at": 12.3, "status": ...}}      how it ended; missing if the run was cut off while it was written
   {"server": {"steps": [...], ...}}         last: what the server told afterwards, as it answered (see `fetched`)
-Keys and passwords are never in it: they are headers, and no header is kept.
+Keys and passwords that requests are sent with are never in it: they are headers, and no header is kept. What else looks
+like a provider's key, in a prompt or a tool's output, is replaced by `[redacted]` when a run is saved, and so is what
+`redact=[...]` names; then `"redacted": true` stands in "run". Everything else is as it was received.
 """
 
 from __future__ import annotations
 
-import glob
-import hashlib
 import json
-import sys
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pydantic_core
 
-from letta_nb import sse, transcripts
 from letta_nb.calls import answers_in
-from letta_nb.entries import CallTimes, Cancel, Leg, RunError
+from letta_nb.entries import Leg
 from letta_nb.errors import InputError
 from letta_nb.log import Received
+from letta_nb.record_read import VERSION, files, load, load_all, load_one
+from letta_nb.redaction import redacted
+from letta_nb.redaction_rules import Redact
 from letta_nb.run import Run
 
-VERSION = 1
+__all__ = ["arrived", "encoded", "files", "lines", "load", "load_all", "load_one", "part", "save", "text_of"]
+
 # what one message to a page holds of a long run
 _PART_LINES = 2_000
 _PART_CHARS = 256_000
 
 
-def save(run: Run, path: str | Path) -> Path:
-    """Write `run` to `path` (`.jsonl` is the usual suffix). Whole or not at all: it is renamed into place."""
+def save(run: Run, path: str | Path, redact: Redact = (), redact_fields: str | Iterable[str] = ()) -> Path:
+    """Write `run` to `path` (`.jsonl` is the usual suffix). Whole or not at all: it is renamed into place.
+
+    `redact`, `redact_fields`: what is replaced by `[redacted]`, see `redaction.redacted`; keys of providers always are,
+    unless `redact` is False.
+    """
     path = Path(path)
     if run.log is None:
         raise InputError("This run kept no events (record=False), so there is nothing to save.")
+    run = redacted(run, redact, redact_fields)
     if path.is_dir() or not path.parent.is_dir():
         problem = "is a folder" if path.is_dir() else f"cannot be written: there is no folder {path.parent}"
         raise InputError(f"{path} {problem}. Name a file, such as run.jsonl.")
@@ -57,8 +63,8 @@ def save(run: Run, path: str | Path) -> Path:
 
 
 def text_of(run: Run) -> str:
-    """The run file as text that UTF-8 can hold."""
-    return b"".join(encoded(run)).decode("utf-8")
+    """The run file, as `save` writes it, as text that UTF-8 can hold."""
+    return b"".join(encoded(redacted(run))).decode("utf-8")
 
 
 def encoded(run: Run) -> Iterator[bytes]:
@@ -139,10 +145,6 @@ def _seconds(at: int | None) -> float | None:
     return None if at is None else at / 1e9
 
 
-def _ns(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * 1e9)
-
-
 def _leg(leg: Leg) -> dict[str, Any]:
     calls = {call_id: [_seconds(at) for at in times] for call_id, times in leg.calls.items()}
     return {
@@ -172,6 +174,7 @@ def _header(run: Run) -> dict[str, Any]:
         "provider": run.provider,
         "server": run.server,
         "conversation_id": run.conversation_id,
+        **({"redacted": True} if run.redacted else {}),
         "request": run.request,
     }
 
@@ -198,199 +201,3 @@ def _is_json(text: str) -> bool:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def load(path: str | Path) -> Run | list[Run]:
-    """A run file, raw recorded bytes (`.sse`) or a transcript of events (NDJSON) as a Run; "-" reads standard input.
-
-    A pattern with `*`, `?` or `[`, and a transcript of several turns, are a list of Runs.
-
-    Beside `NAME.sse` a `NAME.json` may stand with the request and arrival times (`lines_ms_len`); without it the run
-    has no times, and every latency is NA. Raises InputError with the file's name and what was expected.
-    """
-    runs = [run for file in files(path) for run in load_all(file)]
-    return runs[0] if len(runs) == 1 and not _is_pattern(path) else runs
-
-
-def files(path: str | Path) -> list[Path]:
-    """The files that a path or a pattern names, in the order of their names."""
-    if not _is_pattern(path):
-        return [Path(path)]
-    return [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]
-
-
-def _is_pattern(path: str | Path) -> bool:
-    return any(sign in str(path) for sign in "*?[") and not Path(path).exists()
-
-
-def load_one(path: Path) -> Run:
-    """One file that holds one Run."""
-    runs = load_all(path)
-    if len(runs) != 1:
-        raise InputError(f"{path} holds {len(runs)} runs; letta_nb.load gives them as a list.")
-    return runs[0]
-
-
-def load_all(path: Path) -> list[Run]:
-    """The runs of one file: one, but for a transcript of several turns."""
-    if str(path) == "-":
-        return _parse(Path("standard input"), sys.stdin.buffer.read())
-    if path.is_dir():
-        raise InputError(f"{path} is a folder. Name a run file, or a pattern such as {path}/*.jsonl.")
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"There is no file {path}.") from None
-    return _parse(path, content)
-
-
-def _parse(path: Path, content: bytes) -> list[Run]:
-    if path.suffix == ".sse" or content.startswith((b"data:", b"event:")):
-        return [_load_sse(path, content)]
-    try:
-        first = json.loads(content.lstrip().partition(b"\n")[0])
-    except ValueError:
-        first = None
-    if transcripts.is_line(first):
-        try:
-            return transcripts.read(content.decode("utf-8", "surrogatepass"))
-        except ValueError as problem:
-            raise InputError(f"{path} is not a transcript of events, a JSON object a line: {problem}") from None
-    return [_load_run_file(path, content)]
-
-
-# what reading JSON of the wrong shape can raise
-_MISSHAPEN = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
-
-
-def _load_run_file(path: Path, content: bytes) -> Run:
-    lines = content.split(b"\n")
-    try:
-        head = json.loads(lines[0])
-        version, facts = head["letta_nb"], head["run"]
-        run = _begun(facts) if version == VERSION else None
-    except _MISSHAPEN:
-        raise InputError(
-            f'{path} is not a run file: its first line should be {{"letta_nb": {VERSION}, ...}}. '
-            "A transcript has one event a line; raw bytes of a server need the suffix .sse."
-        ) from None
-    if run is None:
-        raise InputError(f"{path} is a run file of version {version}; this letta_nb reads version {VERSION}.")
-    for number, line in enumerate(lines[1:], start=2):
-        if line:
-            _read_line(run, line, path, number, torn=number == len(lines))
-    run.end(run.log.at[-1] if run.log and run.timed else None)
-    return run
-
-
-def _begun(facts: dict[str, Any]) -> Run:
-    """The run that a header tells of; a fact from a later release is left out."""
-    known = {name: facts[name] for name in _header(Run()) if name in facts and name not in ("request", "started")}
-    return Run(facts["request"], started=datetime.fromisoformat(facts["started"]), **known)
-
-
-def _read_line(run: Run, line: bytes, path: Path, number: int, *, torn: bool) -> None:
-    try:
-        text = line.decode("utf-8", "surrogatepass")
-        row = json.loads(text)
-    except ValueError:
-        if torn:  # the writer was stopped in the middle of its last line
-            return
-        raise InputError(f"{path}, line {number}, is not JSON.") from None
-    try:
-        _take_row(run, row, text)
-    except _MISSHAPEN:
-        raise InputError(f"{path}, line {number}, is not a line of a run file.") from None
-
-
-def _take_row(run: Run, row: dict[str, Any], line: str) -> None:
-    if "end" in row:
-        end = row["end"]
-        if "cancel" in end:
-            asked, outcome, words = end["cancel"]
-            run.cancel_told(Cancel(asked_at=_ns(asked), outcome=outcome, words=words), _ns(asked))
-        run.note = end.get("note")
-        run.end_as(end["status"], _ns(end["at"]), RunError(*end["error"]) if end["error"] else None)
-        if end["status"] == "cancelled" and run.status == "requires_approval":
-            run.stop_waiting(_ns(end["at"]))
-    elif "server" in row:
-        run.join_server(row["server"], run.ended_at)
-    elif "decided" in row:
-        calls = {call.tool_call_id: call for call in run.tool_calls}
-        for call_id, approve, reason, at in row["decided"]:
-            if call_id in calls:
-                run.decided(calls[call_id], approve=bool(approve), reason=reason, at=_ns(at))
-    elif "leg" in row:
-        leg = row["leg"]
-        calls = {call_id: CallTimes(*map(_ns, times)) for call_id, times in leg["calls"].items()}
-        run.begin(leg["kind"], leg["request"], _ns(leg["at"]), calls=calls, lost_at=_ns(leg["lost_at"]))
-    else:
-        text = row["text"] if "text" in row else _verbatim(line)
-        at = -1 if row["at"] is None else round(row["at"] * 1e9)
-        run.receive(Received(at, row.get("event", ""), text, row.get("torn", False)))
-
-
-def _verbatim(line: str) -> str:
-    return line[line.index(',"data":') + len(',"data":') : -1]
-
-
-def _load_sse(path: Path, content: bytes) -> Run:
-    sidecar = path.with_suffix(".json")
-    try:
-        facts: dict[str, Any] = json.loads(sidecar.read_bytes()) if sidecar.exists() else {}
-        run = _recorded(facts, content) if facts.get("status", 200) == 200 else None
-    except _MISSHAPEN:
-        raise InputError(
-            f"{sidecar} beside {path.name} does not say how it was recorded. Without that file the run loads, untimed."
-        ) from None
-    if run is None:
-        words = content[:200].decode("utf-8", "replace")
-        raise InputError(f"{path} is a refused request (HTTP {facts['status']}), not a stream: {words}")
-    if not run.event_count:
-        raise InputError(f"{path} holds no server-sent event.")
-    return run
-
-
-def _recorded(facts: dict[str, Any], content: bytes) -> Run:
-    """The run of recorded bytes; `facts` is what stands beside them."""
-    times = facts.get("lines_ms_len")
-    request: dict[str, Any] = facts.get("request") or {}
-    run = Run(
-        request.get("body"),
-        started=datetime.fromtimestamp(facts["started_at"], UTC) if "started_at" in facts else datetime.now(UTC),
-        agent_id=_agent_in(request.get("path", "")),
-        agent_name=facts.get("agent"),
-        server=f"Letta {facts['server_version']}" if "server_version" in facts else None,
-        timed=times is not None,
-        # the same bytes are the same run, whenever they are loaded: tables made apart still join
-        uid=hashlib.sha256(content + json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32],
-    )
-    clock = _Clock(times)
-    for message in sse.decode(clock.chunks(content)):
-        run.receive(Received(clock.at, message.event, message.data, message.torn))
-    run.end(round(facts["total_ms"] * 1e6) if run.timed else None)
-    return run
-
-
-class _Clock:
-    """Feeds a recording line by line, so that each event meets the time at which its last line came."""
-
-    def __init__(self, times: list[tuple[float, int]] | None) -> None:
-        self.times = times
-        self.at = -1
-
-    def chunks(self, content: bytes) -> Iterator[bytes]:
-        if self.times is None:
-            yield content
-            return
-        start = 0
-        for ms, length in self.times:
-            self.at = round(ms * 1e6)
-            yield content[start : start + length]
-            start += length
-        yield content[start:]
-
-
-def _agent_in(url_path: str) -> str | None:
-    parts = url_path.split("/")
-    return parts[parts.index("agents") + 1] if "agents" in parts else None

@@ -67,6 +67,7 @@ class Run(Again, Shortcuts):
         uid: str | None = None,
         timed: bool = True,
         record: bool = True,
+        redacted: bool = False,
     ) -> None:
         self.uid = uid or uuid.uuid4().hex
         self.request = request
@@ -79,6 +80,8 @@ class Run(Again, Shortcuts):
         self.server = server
         self.conversation_id = conversation_id
         self.timed = timed
+        # something of it was replaced by `[redacted]` when it was saved
+        self.redacted = redacted
         self.log: EventLog | None = EventLog() if record else None
         self.legs = [Leg(index=0, kind=_kind_of(request), at=0 if timed else None, request=request)]
         self.event_count = 0

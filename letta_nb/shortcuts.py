@@ -8,12 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import pandas as pd
 
     from letta_nb.entries import ToolCallEntry
+    from letta_nb.explanation import Explanation
+    from letta_nb.otel import Span
+    from letta_nb.redaction_rules import Redact
     from letta_nb.run import Run
 
 
@@ -60,11 +63,16 @@ class Shortcuts:
 
     # -- looking at it -------------------------------------------------------------------------------------------------
 
-    def save(self, path: str | Path) -> Path:
-        """Write the run file (JSON Lines, events as received with their times); returns its path."""
+    def save(self, path: str | Path, *, redact: Redact = (), redact_fields: str | Iterable[str] = ()) -> Path:
+        """Write the run file (JSON Lines, events as received with their times); returns its path.
+
+        `redact=["Alice", re.compile(r"\\d{16}")]` replaces texts and patterns by `[redacted]` wherever they stand, also
+        where they came in pieces; `redact_fields=["tool_return"]` all that stands under a name. What looks like a
+        provider's key is always replaced; `redact=False` keeps everything.
+        """
         from letta_nb import record
 
-        return record.save(self._run, path)
+        return record.save(self._run, path, redact, redact_fields)
 
     def replay(self, speed: float = 1.0) -> Run:
         """Show the run again as it arrived, `speed` times as fast; returns the replayed Run, equal to this one."""
@@ -78,11 +86,25 @@ class Shortcuts:
 
         notebook.show(self._run)
 
-    def to_html(self, path: str | Path | None = None) -> str:
-        """The run as HTML that needs no kernel, no server and no network; written to `path` if one is given."""
-        from letta_nb import static_html
+    def to_html(
+        self, path: str | Path | None = None, *, redact: Redact = (), redact_fields: str | Iterable[str] = ()
+    ) -> str:
+        """The run as HTML that needs no kernel, no server and no network; written to `path` if one is given.
 
-        return static_html.to_html(self._run.still(), path)
+        `redact`, `redact_fields`: what it must not show, as in `save`.
+        """
+        from letta_nb import redaction, static_html
+
+        return static_html.to_html(redaction.redacted(self._run.still(), redact, redact_fields), path)
+
+    def to_otel(self, exporter: Any = None, *, content: bool = False) -> list[Span]:
+        """The run as OpenTelemetry spans: plain data, also sent by `exporter` (any `SpanExporter`) if there is one.
+
+        `content=True`: with prompts, answers, arguments and results.
+        """
+        from letta_nb import otel
+
+        return otel.to_otel(self._run, exporter, content=content)
 
     def _ipython_display_(self) -> None:
         from letta_nb import notebook
@@ -114,6 +136,12 @@ class Shortcuts:
 
         run = self._run.still()
         return {"text/html": static_html.fragment(run), "text/plain": text.transcript(run, plain=True)}
+
+    def explain(self) -> Explanation:
+        """Why it was slow, and why costly: sentences, each with the rows that prove it."""
+        from letta_nb import explanation
+
+        return explanation.explain(self._run)
 
     def steps_df(self) -> pd.DataFrame:
         """One row a step (one model call and its tools)."""

@@ -96,7 +96,7 @@ def _step_indexes(run: Run, rows: Sequence[EventRow]) -> list[int | None]:
 def _event_row(received: Received) -> EventRow:
     try:
         value: Any = pydantic_core.from_json(received.data)
-    except ValueError:
+    except (ValueError, TypeError):  # TypeError: a lone surrogate, which is no text that JSON could hold
         return EventRow(received)
     if not isinstance(value, dict):
         return EventRow(received)

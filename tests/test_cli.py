@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,72 @@ def test_frames_into_files(tmp_path: Path) -> None:
     assert pd.read_csv(out)["tool_result"].notna().all()
 
 
+@pytest.mark.parametrize(
+    ("suffix", "read"),
+    [
+        (".csv", pd.read_csv),
+        (".jsonl", lambda path: pd.read_json(path, lines=True)),
+        (".ndjson", lambda path: pd.read_json(path, lines=True)),
+        (".json", pd.read_json),
+        (".parquet", pd.read_parquet),
+    ],
+)
+def test_a_file_has_the_format_of_its_name(suffix: str, read: Any, tmp_path: Path) -> None:
+    out = tmp_path / f"tools{suffix.upper()}"
+    assert cli.main(["frames", RUN, "--grain", "tools", "-o", str(out)]) == 0
+    assert read(out)["tool_name"].tolist() == frames.tools_df(RUN)["tool_name"].tolist()
+    # what is asked for wins
+    assert cli.main(["frames", RUN, "--grain", "tools", "--format", "csv", "-o", str(out)]) == 0
+    assert pd.read_csv(out)["tool_name"].tolist() == frames.tools_df(RUN)["tool_name"].tolist()
+
+
+def test_json_lines_are_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["frames", RUN, "--grain", "events", "--format", "jsonl"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["event_index"] for line in lines] == list(range(len(frames.events_df(RUN))))
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "json"])
+def test_all_tables_go_into_a_folder(kind: str, tmp_path: Path) -> None:
+    out = tmp_path / "tables"
+    assert cli.main(["frames", RUN, "--grain", "all", "--format", kind, "-o", str(out)]) == 0
+    wanted = {f"{grain}.{kind}" for grain in ("runs", "steps", "tools", "usage", "messages", "events")}
+    assert {path.name for path in out.iterdir()} == wanted
+    assert cli.main(["frames", RUN, "--grain", "all", "-o", str(out)]) == 0
+    assert pd.read_csv(out / "tools.csv")["tool_name"].tolist() == frames.tools_df(RUN)["tool_name"].tolist()
+
+
+def test_all_tables_as_a_data_set(tmp_path: Path) -> None:
+    out = tmp_path / "data"
+    assert cli.main(["frames", RUN, "--grain", "all", "--format", "parquet", "-o", str(out)]) == 0
+    assert pd.read_parquet(out / "tools")["tool_name"].tolist() == frames.tools_df(RUN)["tool_name"].tolist()
+
+
+def test_all_tables_of_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = record.load_one(Path(RUN))
+    stdin = TextIOWrapper(BytesIO(record.text_of(run).encode()))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert cli.main(["frames", "-", "--grain", "all", "-o", str(tmp_path)]) == 0
+    assert len(pd.read_csv(tmp_path / "events.csv")) == run.event_count
+
+
+@pytest.mark.parametrize("how", [["--grain", "runs"], ["--grain", "all"], ["--grain", "all", "--format", "parquet"]])
+def test_what_cannot_be_read_is_left_out_and_said(
+    how: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record.load_one(Path(RUN)).save(tmp_path / "a.jsonl")
+    (tmp_path / "b.jsonl").write_text("garbage")
+    command = ["frames", str(tmp_path / "*.jsonl"), *how, "-o", str(tmp_path / "out")]
+    command += ["--format", "csv"] if how[1] == "runs" else []
+    assert cli.main(command) == 2
+    assert "b.jsonl is not a run file" in capsys.readouterr().err
+    assert cli.main([*command, "--skip-unreadable"]) == 1
+    err = capsys.readouterr().err
+    assert err.count("left out") == 1
+    assert "b.jsonl is not a run file" in err
+    assert (tmp_path / "out").exists()
+
+
 def test_frames_of_several_files(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["frames", RUN, str(FIXTURES / "0.7.16/memgpt_hello_*.sse")]) == 0
     assert len(pd.read_csv(StringIO(capsys.readouterr().out))) == 5
@@ -84,6 +150,8 @@ def test_frames_of_several_files(capsys: pytest.CaptureFixture[str]) -> None:
         (["frames", "nowhere/*.jsonl"], "No file matches nowhere/*.jsonl."),
         (["frames", RUN, RUN], "Two runs have the id"),
         (["frames", RUN, "-o", "/nowhere/out.csv"], "No such file or directory"),
+        (["frames", RUN, "-o", "out.xlsx"], "The suffix of out.xlsx names no format. Use one of csv, parquet,"),
+        (["frames", RUN, "--grain", "all"], "name a folder with -o"),
         (["show", str(FIXTURES / "0.16.8/bad_404_agent.sse")], "is a refused request (HTTP 404)"),
     ],
 )

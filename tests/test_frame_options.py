@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 
@@ -107,6 +108,19 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_unharmed(folder: Path) -> N
     assert list(unread) == ["broken", "empty", "folder", "later", "noise", "zz_again"]
     assert "version 99" in unread["later"]
     assert "v1_multi_tok.jsonl and" in unread["zz_again"]
+
+
+def test_a_run_that_was_there_before_hides_no_other_of_its_file(tmp_path: Path) -> None:
+    def line(turn: int) -> str:
+        ids = {"run_id": f"run-{turn}", "id": f"message-{turn}", "date": "2026-01-01T00:00:00+00:00"}
+        said = {**ids, "message_type": "assistant_message", "content": "a"}
+        return "".join(json.dumps(its) + "\n" for its in (said, {"type": "result", "run_ids": [f"run-{turn}"]}))
+
+    (tmp_path / "a.ndjson").write_text(line(1))
+    (tmp_path / "b.ndjson").write_text(line(1) + line(2) + line(3))
+    with pytest.warns(UserWarning, match="run-1"):
+        found = frames.runs_df(str(tmp_path / "*.ndjson"), on_error="collect")
+    assert found["run_id"].tolist() == ["run-1", "run-2", "run-3"]
 
 
 def test_by_default_the_first_that_cannot_be_read_is_raised(folder: Path) -> None:

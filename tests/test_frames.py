@@ -169,6 +169,16 @@ def test_pandas_is_not_imported_before_it_is_used() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.parametrize("grain", GRAINS)
+def test_half_a_surrogate_pair_stops_no_table(grain: Grain) -> None:
+    run = Run({"messages": [{"role": "user", "content": "half \ud800"}]})
+    for data in ("\udfff no JSON", '{"message_type":"assistant_message","id":"m","content":"a"}'):
+        run.receive(Received(1, "", data))
+    run.end(2)
+    assert_columns(grain, frames.frame(grain, run))
+    assert frames.messages_df(run)["content"][0] == "half \\ud800"
+
+
 # -- figures, against the server's own answers -------------------------------------------------------------------------
 
 

@@ -80,7 +80,7 @@ def test_the_change_lies_in_its_interval_and_nothing_is_no_change(
     few = Sampling(confidence=0.999, resamples=200)
     its = bootstrap.change(found, bootstrap.mean, few, ratio=ratio)
     assert its.change == pytest.approx(its.new / its.baseline if ratio else its.new - its.baseline)
-    assert (its.low is None) == (not any(len(a) > 1 and len(b) > 1 for a, b in found))
+    assert (its.low is None) == (len(found) == 1 and min(map(len, found[0])) == 1)
     assert its.low is None or its.high is None or its.low <= its.high
     same = [(side, side) for side, _ in found]
     assert bootstrap.change(same, bootstrap.p95, few, ratio=ratio).change == (1 if ratio else 0)
@@ -95,7 +95,7 @@ def test_a_prompt_that_ran_more_often_weighs_no_more() -> None:
 
 def test_p95_is_a_value_that_was_measured() -> None:
     hundred = [float(n) for n in range(1, 101)]
-    weights = np.full(100, 0.01)
+    weights = np.full((2, 100), 0.01)
     assert bootstrap.p95(np.array([hundred, hundred[::-1]]), weights).tolist() == [95.0, 95.0]
 
 
@@ -184,8 +184,37 @@ def test_what_more_runs_would_have_to_tell_is_unclear() -> None:
 def test_one_run_each_is_compared_by_itself_and_says_so() -> None:
     found = check(ran(tokens=120), ran())
     (tokens,) = (finding for finding in found.findings if finding.name == "tokens")
-    assert (tokens.verdict, tokens.low, tokens.high) == ("worse", None, None)
-    assert "100 to 120, 1.20x (one run each), allowed 1.10x" in tokens.words
+    assert (tokens.verdict, tokens.low, tokens.high) == ("unclear", None, None)
+    assert "100 to 120, 1.20x (too few runs for an interval), allowed 1.10x" in tokens.words
+    assert not check(ran(tokens=120), ran(), strict=True)
+
+
+def test_equal_rates_are_equal_whatever_their_fractions_add_up_to() -> None:
+    """A third of the runs fails on both sides, in other prompts."""
+    fails = [{"stop": "llm_api_error"} if n < 6 else {} for n in range(18)]
+    base = [ran(prompt=f"{n}", **its) for n, its in enumerate(fails)]  # pyright: ignore
+    new = [ran(prompt=f"{n}", **its) for n, its in enumerate(reversed(fails))]  # pyright: ignore
+    assert verdicts(check(new, base))["error_rate"] == "ok"
+
+
+def test_prompts_that_ran_once_do_not_make_it_sure() -> None:
+    """No true change; with one run each, only what prompts vary among themselves tells how sure one may be."""
+    rng = np.random.default_rng(2)
+    worse = 0
+    for seed in range(100):
+        sides = [([value], [other]) for value, other in rng.lognormal(0, 0.5, (11, 2)).tolist()]
+        its = bootstrap.change(sides, bootstrap.mean, Sampling(resamples=400, seed=seed), ratio=True)
+        assert its.low is not None
+        worse += its.low > 1.1
+    assert worse <= 5
+
+
+def test_long_sequences_are_shown_in_part() -> None:
+    (finding,) = (
+        its for its in check(ran(tools=[["a"]] * 300), ran(tools=[["b"]] * 300)).findings if its.name == "tool_sequence"
+    )
+    assert "and 100 more steps" in finding.diff
+    assert len(finding.diff.splitlines()) < 410
 
 
 def test_what_is_not_known_on_both_sides_is_not_compared() -> None:

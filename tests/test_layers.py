@@ -16,14 +16,14 @@ PACKAGE = Path(__file__).resolve().parent.parent / "letta_nb"
 
 # A module imports from lines above its own, never from its own line or below.
 LAYERS = """
-_version cleaning errors figures page semconv subshell
-addresses log sse events entries shortcuts memory_patch
-typed calls again memory prices
+_version bootstrap cleaning errors figures page semconv subshell
+addresses log sse events entries shortcuts memory_patch redaction_rules
+typed calls again memory redaction_walk prices
 fetched sessions
 fold
 run
-transcripts
-capabilities protocol refusals capture progress signatures
+transcripts redaction
+record_read capabilities protocol refusals capture progress signatures
 record phases answers flows tools
 words history audience
 feed
@@ -36,13 +36,16 @@ client async_client
 text views stopping
 live reading
 wire_views step_views bare replay
-columns static_html
-frames comparison
-notebook
+columns static_html otel
+frames comparison guard
+summary remarks
+remarks_calls remarks_time remarks_tokens plots
+explanation
+notebook parquet
 widget
 server
 api
-magics cli
+magics cli pytest_plugin
 __init__
 """
 LEVEL = {name: level for level, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()}
@@ -53,8 +56,9 @@ SERVER_MAY = {"errors", "sse", "_version"}
 UPWARD = {"again", "shortcuts", "__init__"}
 # logic: no sockets, no clocks, no threads, no files
 PURE = """
-errors figures page log events entries calls again memory memory_patch prices fetched fold answers feed phases words bare
-text align parting deltas compare_text
+errors figures page log events entries calls again memory memory_patch prices fetched fold answers feed phases words
+bare text align parting deltas compare_text redaction redaction_rules redaction_walk remarks remarks_calls remarks_time
+remarks_tokens
 """.split()
 IMPURE = {
     "asyncio",
@@ -78,6 +82,7 @@ HEAVY = (
     "ipywidgets",
     "matplotlib",
     "numpy",
+    "opentelemetry.sdk",
     "pandas",
     "pyarrow",
     "pydantic_ai",
@@ -125,6 +130,7 @@ def imports(path: Path) -> Iterator[Import]:
 
 MODULES = sorted(PACKAGE.glob("*.py"))
 SERVER = sorted((PACKAGE / "server").rglob("*.py"))
+PLOTS = sorted((PACKAGE / "plots").glob("*.py"))
 every_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 
 
@@ -153,6 +159,13 @@ def test_the_server_shares_only_errors_and_sse(path: Path) -> None:
             assert found.name in {*SERVER_MAY, "server"}, f"{path.name}:{found.line} imports {found.name}"
 
 
+@pytest.mark.parametrize("path", PLOTS, ids=lambda path: path.relative_to(PACKAGE).with_suffix("").as_posix())
+def test_pictures_import_from_below_and_each_other(path: Path) -> None:
+    for found in imports(path):
+        if found.ours and found.name != "plots":
+            assert LEVEL[found.name] < LEVEL["plots"], f"{path.name}:{found.line} imports {found.name}"
+
+
 @pytest.mark.parametrize("name", PURE)
 def test_logic_knows_no_sockets_clocks_or_threads(name: str) -> None:
     foreign = {found.name for found in imports(PACKAGE / f"{name}.py") if not found.ours and found.place == "module"}
@@ -160,7 +173,7 @@ def test_logic_knows_no_sockets_clocks_or_threads(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", MODULES + SERVER, ids=lambda path: path.relative_to(PACKAGE).with_suffix("").as_posix()
+    "path", MODULES + SERVER + PLOTS, ids=lambda path: path.relative_to(PACKAGE).with_suffix("").as_posix()
 )
 def test_every_module_says_what_it_is_and_stays_readable(path: Path) -> None:
     text = path.read_text("utf-8")

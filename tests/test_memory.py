@@ -171,6 +171,8 @@ def test_a_patch_larger_than_any_is_not_worked_out() -> None:
     text = "a\n" * 4_000
     run = ran([("memory_apply_patch", {"label": "human", "patch": "+b\n" * 4_000})])
     assert changed(run, {"human": text}, {"human": "b"}) == {"human": [(None, "b")]}
+    many = ran([("memory_apply_patch", {"label": "", "patch": "*** Update Block: human\n+b\n" * 2_000})])
+    assert changed(many, {"human": text}, {"human": "b"}) == {"human": [(None, "b")]}
 
 
 def test_the_edits_that_are_kept_have_an_end() -> None:

@@ -14,8 +14,8 @@ const POLICY =
   "base-uri 'none'; form-action 'none'";
 const HEAD =
   `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${POLICY}">` +
-  `<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>Letta run</title>` +
-  "<style>body{max-width:1100px;margin:24px auto;padding:0 16px;font:13px/20px system-ui,sans-serif}</style></head><body><main>\n";
+  `<meta name="viewport" content="width=device-width"><title>Letta run</title>` +
+  "<style>:root{color-scheme:light dark}body{max-width:1100px;margin:24px auto;padding:0 16px;font:13px/20px system-ui}</style></head><body><main>\n";
 
 type Unpack = () => Promise<string>;
 

@@ -11,6 +11,7 @@ import { entryText } from "./view/plaintext";
 import { Playing } from "./view/player";
 import { Plot } from "./view/plot";
 import { RawPane } from "./view/raw";
+import { tokenCard } from "./view/tokencard";
 
 const KEYS: More["keys"] = [
   ["j  k", "next, previous row"],
@@ -33,6 +34,7 @@ export const more: More = {
   keys: KEYS,
   entryText,
   laneCard,
+  tokenCard,
   plot: (owner) => new Plot(owner),
   player: (ctx, played) => new Playing(ctx, played),
   marks: (signal) => new Highlights(signal),

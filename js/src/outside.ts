@@ -51,9 +51,11 @@ export class Saved implements Outside {
   ) {
     const missing = unpack ? null : TOO_LARGE;
     const raw = { lines: [] as string[], complete: !unpack, problem: missing as string | null, ask: () => {} };
+    let asked = false;
     raw.ask = () => {
-      if (this.file || !unpack) return;
-      this.file = unpack();
+      if (asked || !unpack) return;
+      asked = true;
+      this.file ??= unpack();
       this.file
         .then((text) => {
           raw.lines = text.split("\n").filter(Boolean);
@@ -133,6 +135,8 @@ export class Kernel implements Outside {
 
   private told({ have, lines, more }: Told): void {
     const { raw } = this;
+    // another page's answer
+    if (have > raw.lines.length) return;
     const fresh = lines.slice(raw.lines.length - have);
     for (const line of fresh) raw.lines.push(line);
     this.answered = true;

@@ -37,7 +37,7 @@ function runOf(model: Model): Run {
     };
     const kernel = new Kernel(
       (words) => run?.model.send(words),
-      () => store.running,
+      () => store.running || store.paused,
       changed,
     );
     run = { store, views, kernel, model, feeds: 0 };

@@ -45,6 +45,18 @@ describe("what a live view asks the kernel", () => {
     vi.useRealTimers();
   });
 
+  it("takes no lines whose beginning it has not: another page of the notebook asked for them", () => {
+    const kernel = new Kernel(
+      () => {},
+      () => true,
+      () => {},
+    );
+    kernel.heard({ what: "raw", have: 1000, lines: ["a thousandth"], more: false });
+    expect(kernel.raw.lines).toEqual([]);
+    kernel.heard({ what: "raw", have: 0, lines: ["h"], more: false });
+    expect(kernel.raw.lines).toEqual(["h"]);
+  });
+
   it("gives a file, and null where there is none", async () => {
     const kernel = new Kernel(
       () => {},
@@ -76,5 +88,18 @@ describe("a saved output", () => {
     await expect.poll(() => changed).toBe(1);
     expect([saved.raw.complete, saved.raw.problem]).toEqual([true, "The raw events of this output cannot be read."]);
     expect(await saved.text("file")).toBeNull();
+  });
+
+  it("shows its raw events after its file was saved too", async () => {
+    const saved = new Saved(
+      async () => ({}) as never,
+      async () => "h\na\n",
+      () => null,
+      () => {},
+    );
+    expect(await saved.text("file")).toBe("h\na\n");
+    saved.raw.ask();
+    await expect.poll(() => saved.raw.complete).toBe(true);
+    expect(saved.raw.lines).toEqual(["h", "a"]);
   });
 });

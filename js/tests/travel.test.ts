@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { time } from "../src/time";
-import { complaints, load, more, names, press, rootOf, saved, seen, textOf } from "./util";
+import { complaints, load, names, press, rootOf, saved, seen, textOf } from "./util";
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -126,6 +126,9 @@ describe("the scrubber", () => {
     }
   });
 
+  /** What was asked of the rest of the code has been done. */
+  const settled = (): Promise<void> => new Promise((done) => setTimeout(done));
+
   it("plays at the chosen speed, and a long wait in two seconds", async () => {
     let now = 1000;
     vi.spyOn(performance, "now").mockImplementation(() => now);
@@ -143,8 +146,7 @@ describe("the scrubber", () => {
     };
     const at = (): number => Number(shown.rail.getAttribute("aria-valuenow"));
     press(shown.root, " ");
-    await more();
-    await Promise.resolve();
+    await settled();
     pass(0);
     pass(100);
     pass(0);
@@ -164,7 +166,7 @@ describe("the scrubber", () => {
     expect(at()).toBeGreaterThan(520);
     expect(shown.text(".zoom")).toMatch(/^A wait of 3\.\d+ s, shown in 2 s$/);
     press(shown.root, " ");
-    await Promise.resolve();
+    await settled();
     const stopped = at();
     pass(500);
     pass(0);

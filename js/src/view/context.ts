@@ -81,6 +81,7 @@ export interface Player {
 
 /** See `more.ts`. */
 export interface More {
+  tokenCard(store: Store): HTMLElement[];
   laneCard(store: Store, fall: Waterfall, lane: Lane): HTMLElement[];
   plot(owner: PlotOwner): LanesPlot;
   marks(signal: AbortSignal): Marks;

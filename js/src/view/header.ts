@@ -6,7 +6,8 @@ import type { Cost, Status, Usage } from "../page.gen";
 import { count, plural, running, time, waiting } from "../time";
 import { failed } from "./call";
 import type { Card } from "./card";
-import type { Context } from "./context";
+import type { Context, More } from "./context";
+import { DETAIL } from "./tokencard";
 
 export const STATUS: Record<Status, string> = {
   running: "Running",
@@ -17,15 +18,6 @@ export const STATUS: Record<Status, string> = {
   failed: "Failed",
 };
 const BAD: Partial<Record<Status, string>> = { requires_approval: "w", interrupted: "e", failed: "e" };
-
-const DETAIL: readonly [keyof Usage, string][] = [
-  ["input_tokens", "in"],
-  ["cache_read_input_tokens", "of which cached"],
-  ["cache_creation_input_tokens", "of which written to the cache"],
-  ["output_tokens", "out"],
-  ["reasoning_output_tokens", "of which reasoning"],
-  ["context_tokens", "context at the end"],
-];
 
 /** What is told of the run's state: a saved page knows no more than the run did. */
 export const statusOf = ({ store, send }: Context): Status =>
@@ -42,11 +34,12 @@ export class Header {
   private readonly tokens: HTMLButtonElement;
   private readonly cost = h("span", "cost");
   private readonly clock = h("span", "clock");
+  private more: More | null = null;
   private shown: Status | "earlier" | null = null;
 
   constructor(
     private readonly ctx: Context,
-    card: Card,
+    private readonly card: Card,
   ) {
     this.alert = button("alert", "", () => {
       const first = ctx.store.entries.find(failed);
@@ -139,17 +132,14 @@ export class Header {
     });
   }
 
-  private tokenCard(): HTMLElement[] {
-    const usage = this.ctx.store.head.usage;
-    const table = h("table");
-    for (const [name, label] of DETAIL) {
-      const value = usage?.[name];
-      if (typeof value !== "number") continue;
-      const inner = label.startsWith("of which");
-      table.append(h("tr", "", h("td"), h("td", inner ? "d" : "", label), h("td", inner ? "d" : "", count(value))));
-    }
-    if (!usage) return [h("p", "", "The server reports tokens at the end of the run.")];
-    return [h("h3", "", h("span", "", "Tokens, as the server reported them")), table];
+  private tokenCard(): HTMLElement[] | null {
+    if (!this.more) void this.load();
+    return this.more?.tokenCard(this.ctx.store) ?? null;
+  }
+
+  private async load(): Promise<void> {
+    this.more = await this.ctx.more();
+    this.card.again();
   }
 
   tick(): void {

@@ -158,6 +158,11 @@ export class Lanes implements PlotOwner {
     if (down.button !== 0 || !scale || at(down) < 0 || at(down) > 1) return;
     let range: [number, number] | null = null;
     const move = (event: PointerEvent): void => {
+      // let go of outside
+      if (!event.buttons) {
+        end(event);
+        return;
+      }
       const far = Math.abs(event.clientX - down.clientX) >= DRAG_PX;
       range = far || range ? ([at(down), at(event)].sort((a, b) => a - b) as [number, number]) : null;
       if (!range) return;
@@ -171,7 +176,7 @@ export class Lanes implements PlotOwner {
       for (const name of ["pointerup", "pointercancel"]) element.removeEventListener(name, end);
       element.removeEventListener("pointermove", move);
       drawn.remove();
-      if (!range || event.type === "pointercancel") return;
+      if (!range || event.type !== "pointerup") return;
       this.ctx.ui.zoom = [scale.ms(range[0]), scale.ms(range[1])];
       this.ctx.redraw();
     };
@@ -193,7 +198,10 @@ export class Lanes implements PlotOwner {
     Object.assign(this, { fall, scale, live, moment });
     const { lanes } = fall;
     show(this.element, lanes.length > 0);
-    const plotted = lanes.length > FEW;
+    const many = lanes.length > FEW;
+    if (many && !this.plot) void this.load();
+    // in rows as long as the code for more is not here
+    const plotted = many && this.plot !== null;
     const { classList, style } = this.element;
     classList.toggle("dense", lanes.length > LABELLED && !plotted);
     classList.toggle("plot", plotted);
@@ -203,7 +211,6 @@ export class Lanes implements PlotOwner {
     if (moment !== null) style.setProperty("--cut", `${(1 - Math.min(Math.max(scale.at(moment), 0), 1)) * 100}%`);
     this.drawGrid(scale, live ? fall.end : moment);
     this.list.className = plotted ? "vh" : "";
-    if (plotted && !this.plot) void this.load();
     if (this.plot) show(this.plot.canvas, plotted);
     style.height = plotted && this.plot ? `${this.plot.height(lanes.length)}px` : "";
     if (plotted && live && performance.now() - this.plotted < PLOT_MS) return;

@@ -66,6 +66,9 @@ export class FoldedText {
   }
 }
 
+/** characters of an answer of which only what is seen is laid out */
+const LONG = 8_000;
+
 /** An answer: markdown, whole; the last one larger. */
 export class AnswerRow {
   readonly row: Row;
@@ -88,6 +91,8 @@ export class AnswerRow {
   update(growing: boolean, last: boolean): void {
     this.row.content.classList.toggle("ans", last);
     this.row.content.classList.toggle("grows", growing);
+    // of a short one the exact height matters, and laying it out costs nothing
+    this.row.content.classList.toggle("long", this.entry.whole.length > LONG);
     show(this.note, !!this.entry.facts.cut);
     this.markdown.update(this.entry.text, !growing);
     if (!growing && !this.done) this.clip.later();

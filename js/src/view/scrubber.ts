@@ -69,7 +69,7 @@ export class Scrubber implements Played {
       set(this.play, { "aria-label": word, title: `${word} (Space)` });
     }
     say(this.speed, `${ui.speed}×`);
-    set(this.speed, { "aria-label": `Speed ${ui.speed}×`, title: "Speed" });
+    set(this.speed, { "aria-label": `Speed ${ui.speed}×` });
     if (!able) {
       for (const name of ["role", "tabindex", "aria-label"]) this.rail.removeAttribute(name);
       return;
@@ -180,7 +180,9 @@ export class Scrubber implements Played {
   // -- playing --------------------------------------------------------------------------------------------------------
 
   async toggle(): Promise<void> {
-    this.player ??= (await this.ctx.more()).player(this.ctx, this);
+    const more = await this.ctx.more();
+    // after the wait: it may have been pressed twice
+    this.player ??= more.player(this.ctx, this);
     if (this.player.on) this.player.pause();
     else if (this.able) this.player.start();
     this.ctx.redraw();

@@ -1,7 +1,7 @@
 /** Light or dark: by what is behind the widget, and again when the page changes its mind. */
 
 const NAMES = ["class", "style", "data-theme", "data-jp-theme-light", "data-vscode-theme-kind"];
-const SETTLE_MS = 250;
+const SETTLE_MS = [250, 2000];
 
 /** Red, green, blue and alpha, 0 to 1, of a computed colour; null for a notation that no browser computes to. */
 export function parseColor(text: string): [number, number, number, number] | null {
@@ -41,8 +41,10 @@ function canvasIsDark(element: Element): boolean {
 
 export function followTheme(host: HTMLElement, root: HTMLElement, changed: () => void, signal: AbortSignal): void {
   const look = (): void => {
-    if (!host.parentElement) return;
-    const theme = behind(host.parentElement) ? "dark" : "light";
+    // out of the page it has no colours: Lab takes an output out and puts it back
+    const parent = host.isConnected && host.parentElement;
+    if (!parent) return;
+    const theme = behind(parent) ? "dark" : "light";
     if (root.dataset.theme === theme) return;
     root.dataset.theme = theme;
     changed();
@@ -50,7 +52,7 @@ export function followTheme(host: HTMLElement, root: HTMLElement, changed: () =>
   // a theme's colours come some time after its name
   const again = (): void => {
     look();
-    setTimeout(look, SETTLE_MS);
+    for (const ms of SETTLE_MS) setTimeout(look, ms);
   };
   look();
   const observer = new MutationObserver(again);
@@ -58,5 +60,10 @@ export function followTheme(host: HTMLElement, root: HTMLElement, changed: () =>
     observer.observe(element, { attributeFilter: NAMES });
   const query = window.matchMedia?.("(prefers-color-scheme: dark)");
   query?.addEventListener?.("change", again, { signal });
-  signal.addEventListener("abort", () => observer.disconnect());
+  const seen = globalThis.IntersectionObserver && new IntersectionObserver(look);
+  seen?.observe(host);
+  signal.addEventListener("abort", () => {
+    observer.disconnect();
+    seen?.disconnect();
+  });
 }

@@ -179,11 +179,12 @@ export class View {
     });
     // a host may take an output away and put it back, or show another view and never say so
     let away = false;
-    const look: IntersectionObserverCallback = (seen) => {
-      if (away) this.later();
-      away = !seen.at(-1)?.isIntersecting;
-    };
-    const seen = globalThis.IntersectionObserver && new IntersectionObserver(look);
+    const seen =
+      globalThis.IntersectionObserver &&
+      new IntersectionObserver((entries) => {
+        if (away) this.later();
+        away = !entries.at(-1)?.isIntersecting;
+      });
     seen?.observe(this.host);
     signal.addEventListener("abort", () => {
       stop();
@@ -321,5 +322,7 @@ export class View {
     ui.open.set(`e${index}`, true);
     this.ctx.redraw();
     this.transcript.reveal(index);
+    // in rows that were not there before
+    this.find.mark();
   }
 }

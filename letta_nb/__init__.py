@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from letta_nb.explanation import explain
     from letta_nb.frames import events_df, messages_df, runs_df, steps_df, tools_df, usage_df
     from letta_nb.guard import check
+    from letta_nb.many import fan_out, last_fan_out
     from letta_nb.otel import to_otel
     from letta_nb.parquet import to_parquet
     from letta_nb.run import Run
@@ -33,7 +34,9 @@ _HOME = {
     "agents": "api",
     "attach": "api",
     "connect": "api",
+    "fan_out": "many",
     "forget_tools": "api",
+    "last_fan_out": "many",
     "last_run": "api",
     "load": "api",
     "send": "api",
@@ -76,7 +79,9 @@ __all__ = [
     "connect",
     "events_df",
     "explain",
+    "fan_out",
     "forget_tools",
+    "last_fan_out",
     "last_run",
     "load",
     "messages_df",

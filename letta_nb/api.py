@@ -156,7 +156,7 @@ def send(
     """Send a prompt to an agent and return the Run: shown live in a notebook, plain elsewhere. What `%letta` calls.
 
     `prompt`: text, or a list of messages as the endpoint takes them. `agent`: id or name; by default the one of
-    `connect(agent=...)`, else the server's only one. `conversation`: the id of one of the agent's conversations.
+    `connect(agent=...)`, else the server's only one. `conversation`: the id of one of its conversations, or "new".
     `tools`: functions of this kernel that the agent may call, by default those made with `@letta_nb.tool`.
     `background`: return at once, the view streams on; a broken connection is taken up again, and `attach(run.run_id)`
     finds the run after a restart, where the server keeps streams. `complete`: afterwards fetch what the stream left out
@@ -167,7 +167,7 @@ def send(
     and `run.error`. Interrupting the cell cancels the run; `last_run()` keeps what arrived.
     """
     client = client or current()
-    offered = _offered(tools, parameters)
+    offered = offered_tools(tools, parameters)
     if offered:
         parameters["client_tools"] = [made.definition() for made in offered]
     wire: Parameters = {**parameters}
@@ -175,7 +175,7 @@ def send(
     if kept:
         wire["background"] = True
     stream = client.stream(
-        agent or _agent(client),
+        agent or the_agent(client),
         prompt,
         conversation=conversation,
         extra_body=extra_body,
@@ -206,13 +206,14 @@ def attach(
     messages are fetched instead, and `run.note` says why. Raises NotFound for a run that the server does not have.
     """
     client = client or current()
-    offered = _offered(tools, {})
+    offered = offered_tools(tools, {})
     live = _read(client, client.attach(run_id), offered, display=display, waited=not background, complete=True)
     _default.last = live.run
     return live.run if background else live.wait()
 
 
-def _offered(tools: Iterable[Tool | Callable[..., Any]] | None, parameters: SendParameters) -> list[Tool]:
+def offered_tools(tools: Iterable[Tool | Callable[..., Any]] | None, parameters: SendParameters) -> list[Tool]:
+    """The functions to offer an agent: those named, else those made with `@letta_nb.tool`."""
     if tools is None and not _default.tools:
         return []
     from letta_nb.tools import tools_of
@@ -298,7 +299,8 @@ def _live_of(run: Run) -> Live:
     return live
 
 
-def _agent(client: Client) -> str:
+def the_agent(client: Client) -> str:
+    """Who is meant where no agent is named: the default, else the server's only one."""
     if _default.agent is not None and client is _default.client:
         return _default.agent
     there = client.agents(limit=10)

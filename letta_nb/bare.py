@@ -1,19 +1,19 @@
 """A run as bare HTML: a transcript in reading order that survives where scripts, styles and classes are stripped.
 
 Only `p strong em br pre code details summary table tr th td span`, with inline style for margins and opacity: a colour
-would be wrong in the other theme. An agent's output is hostile: everything that comes from data goes through `_text`,
-so that nothing of it becomes a tag or an attribute.
+would be wrong in the other theme. An agent's output is hostile: everything that comes from data goes through
+`words.escaped`, so that nothing of it becomes a tag or an attribute.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from html import escape
 
 from letta_nb import figures, phases, text, words
 from letta_nb.entries import Entry, ToolCallEntry
 from letta_nb.run import Run
+from letta_nb.words import escaped
 
 # a step and what it holds
 Group = tuple[int | None, list[Entry]]
@@ -32,7 +32,7 @@ def html(run: Run) -> str:
     parts = [_head(run, fall)]
     lanes = text.waterfall(run, cells=_CELLS)
     if lanes:
-        parts.append(f'<pre style="line-height:1.5;margin:8px 0 12px">{_text(lanes)}</pre>')
+        parts.append(f'<pre style="line-height:1.5;margin:8px 0 12px">{escaped(lanes)}</pre>')
     times = {lane.step: figures.time(lane.end - lane.start) for lane in fall.lanes if lane.first}
     answer = words.last_answer(run)
 
@@ -66,14 +66,14 @@ def _head(run: Run, fall: phases.Waterfall) -> str:
     facts += [figures.plural(len(run.steps), "step"), *tokens]
     if tokens:
         facts[-len(tokens)] = tokens[0].replace(" ", " tokens ", 1)
-    lines = [f"<strong>{status}</strong> {_text(who + '. ' if who else '')}{', '.join(facts)}."]
+    lines = [f"<strong>{status}</strong> {escaped(who + '. ' if who else '')}{', '.join(facts)}."]
     totals = words.totals(fall)
     if totals:
         note = f" {words.STEP_WHOLE}." if run.delivery == "step" else ""
         lines.append(_dim(f"{totals[0].upper()}{totals[1:]}.{note}"))
     verdict = words.verdict(run)
     if verdict is not None:
-        told = " ".join(filter(None, (_text(f"{verdict.sentence} {verdict.more}".strip()), _way(verdict.way))))
+        told = " ".join(filter(None, (escaped(f"{verdict.sentence} {verdict.more}".strip()), _way(verdict.way))))
         lines.append(told)
         if verdict.words:
             lines.append(f"<code>{_short(verdict.words, 2000)}</code>")
@@ -97,7 +97,7 @@ def _said(entry: Entry, is_answer: bool) -> str:
     if entry.kind == "hidden_reasoning":
         return f"<p {_TIGHT}><em>Reasoning hidden by the provider</em></p>"
     if entry.kind == "unknown":
-        head = f"<code>{_text(entry.message_type or 'event')}</code> not known to this version"
+        head = f"<code>{escaped(entry.message_type or 'event')}</code> not known to this version"
         return f"<details {_GAP}><summary>{head}</summary>{_pre(entry.text, here)}</details>"
     if entry.kind in ("compaction", "summary"):
         return f"<p {_GAP}>{words.compaction(entry)}</p>" + _prose(entry, here, "", "")
@@ -123,7 +123,7 @@ def _prose(entry: Entry, here: str, before: str, after: str, start: str = "") ->
         )
         start = ""
     if capped.note:
-        html.append(f"<p {_GAP}><em>{_text(capped.note)}</em></p>")
+        html.append(f"<p {_GAP}><em>{escaped(capped.note)}</em></p>")
     return "".join(html)
 
 
@@ -169,19 +169,15 @@ def _call(run: Run, call: ToolCallEntry) -> str:
         if value.strip()
     )
     is_open = " open" if failed or call.approval == "pending" else ""
-    summary = f"<code>{_text(line)}</code> {_dim(', '.join(filter(None, notes)))}"
+    summary = f"<code>{escaped(line)}</code> {_dim(', '.join(filter(None, notes)))}"
     return f"<details{is_open} {_TIGHT}><summary>{summary}</summary><table>{table}</table></details>"
 
 
 # -- the only ways from data to HTML -----------------------------------------------------------------------------------
 
 
-def _text(value: str) -> str:
-    return escape(words.clean(value))
-
-
 def _lines(value: str) -> str:
-    return _text(value).replace("\n", "<br>")
+    return escaped(value).replace("\n", "<br>")
 
 
 def _start(value: str) -> str:
@@ -189,25 +185,25 @@ def _start(value: str) -> str:
 
 
 def _short(value: str, limit: int) -> str:
-    return _text(value if len(value) <= limit else value[:limit] + "…")
+    return escaped(value if len(value) <= limit else value[:limit] + "…")
 
 
 def _way(value: str) -> str:
     """What the reader can do, with what they would type as code."""
     parts = enumerate(value.split("`"))
-    return "".join(f"<code>{_text(part)}</code>" if number % 2 else _text(part) for number, part in parts)
+    return "".join(f"<code>{escaped(part)}</code>" if number % 2 else escaped(part) for number, part in parts)
 
 
 def _dim(value: str) -> str:
-    return f'<span style="opacity:.72">{_text(value)}</span>' if value else ""
+    return f'<span style="opacity:.72">{escaped(value)}</span>' if value else ""
 
 
 def _pre_tag(value: str) -> str:
     # the first line end inside <pre> is dropped by HTML: give it one to drop
-    return f"<pre {_GAP}>\n{_text(value)}</pre>"
+    return f"<pre {_GAP}>\n{escaped(value)}</pre>"
 
 
 def _pre(value: str, where: str) -> str:
     capped = words.cap(value, _TEXT_MAX, where)
-    note = f"<em>{_text(capped.note)}</em>" if capped.note else ""
-    return f"<pre {_TIGHT}>\n{_text(capped.text)}</pre>{note}"
+    note = f"<em>{escaped(capped.note)}</em>" if capped.note else ""
+    return f"<pre {_TIGHT}>\n{escaped(capped.text)}</pre>{note}"

@@ -19,6 +19,7 @@ Capability = Literal[
     "message_door",
     "client_tools",
     "conversations",
+    "override_model",
 ]
 SINCE: dict[Capability, str] = {
     "steps": "0.7.0",
@@ -29,6 +30,7 @@ SINCE: dict[Capability, str] = {
     "message_door": "0.14.0",
     "client_tools": "0.16.2",
     "conversations": "0.16.2",
+    "override_model": "0.16.4",
 }
 _VERSION = re.compile(r"v?([0-9]{1,6})\.([0-9]{1,6})(?:\.([0-9]{1,6}))?")
 

@@ -52,9 +52,10 @@ class Client(Connection):
     ) -> Stream:
         """Send `messages` (a string, or a list as the endpoint takes it) to an agent, by id or name.
 
-        `conversation`: the id of one of the agent's conversations, or "default". Parameters are the endpoint's own (see
-        `Parameters`); `stream_tokens` is true unless said otherwise. `record=False` keeps no events. `make_do`:
-        where the server keeps no streams of background runs, send it in the foreground; `stream.run.note` says so.
+        `conversation`: the id of one of the agent's conversations, "default", or "new" for one that is made for it.
+        Parameters are the endpoint's own (see `Parameters`); `stream_tokens` is true unless said otherwise.
+        `record=False` keeps no events. `make_do`: where the server keeps no streams of background runs, send it in the
+        foreground; `stream.run.note` says so.
         """
         return Stream(self, *self._message(agent, messages, conversation, parameters, extra_body, record, make_do))
 

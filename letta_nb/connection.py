@@ -71,7 +71,8 @@ class Connection:
         make_do: bool,
     ) -> tuple[Message, Run]:
         body = protocol.body_of(messages, parameters, extra_body)
-        run = Run(body, server=self.base_url, conversation_id=conversation, record=record)
+        there = None if conversation == protocol.NEW else conversation
+        run = Run(body, server=self.base_url, conversation_id=there, record=record)
         return Message(agent, body, conversation, make_do), run
 
     def clock_of(self, run: Run) -> int:

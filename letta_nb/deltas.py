@@ -110,7 +110,4 @@ def _costs(a: Run, b: Run) -> Iterator[Figure]:
 
 
 def _dollars(usd: float | None) -> str:
-    """As the page's header writes them: what a tenth of a cent does not show is told in more places."""
-    if usd is None:
-        return "not known"
-    return f"${usd:,.{2 if usd >= 1 else 4 if usd >= 0.001 or usd == 0 else 6}f}"
+    return "not known" if usd is None else figures.dollars(usd)

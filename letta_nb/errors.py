@@ -18,7 +18,7 @@ LettaNbError
     ├── RateLimited           429
     └── ServerError           5xx
 
-Interrupted                   a KeyboardInterrupt: the run was cancelled, and `run` has what arrived
+Interrupted                   a KeyboardInterrupt: the run was cancelled, and `run` has what arrived (None: of many)
 
 A stream that starts and then breaks raises nothing: the Run says `interrupted` or `failed`, with `run.error`.
 Source: CONTRACT of the message stream, HTTP errors of Letta 0.6 to 0.16.8.
@@ -113,12 +113,18 @@ class ServerError(HTTPError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The cell was interrupted: the run was cancelled, and `run` has what had arrived."""
+    """The cell was interrupted: the run was cancelled, and `run` has what had arrived; None where it was many runs."""
 
-    def __init__(self, run: Run) -> None:
-        how = "still waits for an answer: approve() or deny() it" if run.pending else f"was {run.status}"
-        super().__init__(f"the run {how}; what arrived is letta_nb.last_run()")
+    def __init__(self, run: Run | None, told: str = "") -> None:
+        super().__init__(told or _how(run))
         self.run = run
 
     def _render_traceback_(self) -> list[str]:
         return [f"Interrupted: {self}"]
+
+
+def _how(run: Run | None) -> str:
+    if run is None:
+        return "all was stopped"
+    how = "still waits for an answer: approve() or deny() it" if run.pending else f"was {run.status}"
+    return f"the run {how}; what arrived is letta_nb.last_run()"

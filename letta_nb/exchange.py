@@ -35,7 +35,7 @@ _ASKED = ("user_message", "system_message")
 
 @dataclass(frozen=True)
 class Message:
-    """A message to an agent, in one of its conversations if it is named. Opens a run.
+    """A message to an agent, in one of its conversations if it is named, or in a "new" one. Opens a run.
 
     `make_do`: a background run may become a foreground one where the server keeps no streams.
     """
@@ -135,13 +135,17 @@ class Exchange:
         if known is not None:
             run.agent_name, run.model = known.name, known.model_name
             run.provider = prices.provider_of(known.llm_config, known.model)
+        if isinstance(instead := message.body.get("override_model"), str):
+            run.model, run.provider = protocol.model_name(instead), prices.provider_of(None, instead)
+        if message.conversation_id == protocol.NEW:
+            run.conversation_id = yield from flows.new_conversation(str(run.agent_id))
         self.before_sent()
         if self.stopping:  # before anything was sent: then nothing is
             self.changes = run.end(self.elapsed(), cancelled=True)
             return None
         run.started, self._start = protocol.now(), time.monotonic_ns()
         self.changes += [RunChanged(0, ("agent", "model", "started"))]
-        response = yield from flows.send(run.agent_id, message.conversation_id, message.body)
+        response = yield from flows.send(run.agent_id, run.conversation_id, message.body)
         if not (message.make_do and _keeps_no_streams(response)):
             return response
         # refused before anything was done with it: sending it in another way repeats nothing
@@ -149,7 +153,7 @@ class Exchange:
         run.request = run.legs[0].request = body
         run.note = "This server keeps no streams (it has no Redis): a broken connection cannot be taken up again."
         self.changes.append(RunChanged(0, ("note",)))
-        return (yield from flows.send(run.agent_id, message.conversation_id, body))
+        return (yield from flows.send(run.agent_id, run.conversation_id, body))
 
     def _reply(self, reply: Reply) -> Flow:
         run, at = self.run, self.elapsed()

@@ -5,15 +5,15 @@ from __future__ import annotations
 import importlib
 import textwrap
 from collections.abc import Iterator
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from letta_nb import figures, remarks_calls, remarks_time, remarks_tokens, words
 from letta_nb.align import line
 from letta_nb.errors import InputError
 from letta_nb.reading import Reading, Runs
-from letta_nb.remarks import Facts, Note, dollars
+from letta_nb.remarks import Facts, Note
 from letta_nb.run import Run
+from letta_nb.words import escaped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,11 +111,11 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         """Tags that survive where scripts, styles and classes are stripped; the rows of a note open below it."""
-        parts = [f"<p {_GAP}><strong>Why</strong> {_text(_head(self.run))}</p>"]
+        parts = [f"<p {_GAP}><strong>Why</strong> {escaped(_head(self.run))}</p>"]
         parts += [_html(number, note) for number, note in enumerate(self.notes)]
         parts += [] if self.notes else [f"<p {_GAP}>{NOTHING}</p>"]
         if self.unknown:
-            told = "<br>".join(map(_text, self.unknown))
+            told = "<br>".join(map(escaped, self.unknown))
             parts.append(f'<p {_GAP}><span style="opacity:.72">{told}</span></p>')
         return "".join(parts)
 
@@ -131,7 +131,7 @@ def _head(run: Run) -> str:
     tokens = words.tokens(run)
     facts = [words.STATUS[run.status], *([figures.time(run.ended_at)] if run.ended_at is not None else [])]
     facts += [figures.plural(len(run.steps), "step"), *(told.replace(" in", " tokens in", 1) for told in tokens[:1])]
-    facts += [*tokens[1:], *([dollars(run.cost.usd)] if run.cost is not None else [])]
+    facts += [*tokens[1:], *([figures.dollars(run.cost.usd)] if run.cost is not None else [])]
     return f"{', '.join(facts)}."
 
 
@@ -159,9 +159,9 @@ def _wrapped(start: str, told: str) -> list[str]:
 def _html(number: int, note: Note) -> str:
     """The sentence, which opens the rows."""
     shown = [name for name in note.shown if name in note.rows.columns]
-    head = "".join(f"<th {_LEFT}>{_text(name)}</th>" for name in shown)
+    head = "".join(f"<th {_LEFT}>{escaped(name)}</th>" for name in shown)
     rows = note.rows[shown].head(_ROWS).itertuples(index=False)
-    body = "".join(f"<tr>{''.join(f'<td {_LEFT}>{_text(_cell(cell))}</td>' for cell in row)}</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(f'<td {_LEFT}>{escaped(_cell(cell))}</td>' for cell in row)}</tr>" for row in rows)
     left = len(note.rows) - _ROWS
     more = (
         f"<p {_GAP}><em>… {figures.plural(left, 'row')} more, in explanation[{number}].rows</em></p>"
@@ -169,7 +169,7 @@ def _html(number: int, note: Note) -> str:
         else ""
     )
     summary = (
-        f'<strong>{number + 1}</strong> {_text(note.words)} <span style="opacity:.72">{_text(_proof(note))}</span>'
+        f'<strong>{number + 1}</strong> {escaped(note.words)} <span style="opacity:.72">{escaped(_proof(note))}</span>'
     )
     return f"<details {_GAP}><summary>{summary}</summary><table><tr>{head}</tr>{body}</table>{more}</details>"
 
@@ -186,7 +186,3 @@ def _cell(value: Any) -> str:
     if hasattr(value, "isoformat"):
         return value.strftime("%H:%M:%S.%f")[:-3]
     return line(str(value), _CELL)
-
-
-def _text(value: str) -> str:
-    return escape(words.clean(value))

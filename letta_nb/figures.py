@@ -52,3 +52,9 @@ def size(characters: int) -> str:
     if characters < 999_500:
         return f"{_round(characters / 1000)} kB"
     return f"{characters / 1e6:.1f} MB"
+
+
+def dollars(usd: float) -> str:
+    """`$1.20`, `$0.0012`, `$0.000012`: as the page's header writes them."""
+    # what a tenth of a cent does not show is told in more places
+    return f"${usd:,.{2 if usd >= 1 else 4 if usd >= 0.001 or usd == 0 else 6}f}"

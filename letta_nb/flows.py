@@ -133,6 +133,14 @@ class Flows:
         body = {"run_ids": [run_id]} if run_id else {}
         return (yield from self.json("POST", f"/v1/agents/{segment(agent_id)}/messages/cancel", json=body))
 
+    def new_conversation(self, agent_id: str) -> Flow:
+        """Make a conversation of an agent; its id."""
+        yield from self.need("conversations", "conversations")
+        made = answer_of((yield from self.json("POST", "/v1/conversations/", params={"agent_id": agent_id}, json={})))
+        if not isinstance(made.get("id"), str):
+            raise errors.ProtocolError("The server has made a conversation without an id.")
+        return made["id"]
+
     # -- agents --------------------------------------------------------------------------------------------------------
 
     def agents(self, name: str | None = None, limit: int | None = None) -> Flow:

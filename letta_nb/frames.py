@@ -94,12 +94,14 @@ def events_df(x: Runs, **options: Unpack[Options]) -> pd.DataFrame:
     return frame("events", x, **options)
 
 
-def frame(grain: Grain, x: Runs, **options: Unpack[Options]) -> pd.DataFrame:
-    """The table of one grain, by name."""
+def frame(grain: Grain, x: Runs, more: Sequence[Column[View]] = (), /, **options: Unpack[Options]) -> pd.DataFrame:
+    """The table of one grain, by name. `more`: columns behind the run's id, by whoever knows more of the runs."""
     import pandas as pd
 
-    view, _ = TABLES[grain]
-    columns = _chosen(grain, options.get("columns"))
+    view, there = TABLES[grain]
+    own = {column.name for column in more}
+    columns = [there[0], *more, *(column for column in there[1:] if column.name not in own)]
+    columns = _chosen(grain, columns, options.get("columns"))
     backend = options.get("backend", "numpy_nullable")
     if backend not in ("numpy_nullable", "pyarrow"):
         raise InputError(f'backend={backend!r} is not known. Say "numpy_nullable" or "pyarrow".')
@@ -132,9 +134,8 @@ def _some_at_a_time(runs: Reading) -> Iterator[list[Run]]:
     yield some
 
 
-def _chosen(grain: Grain, names: Sequence[str] | None) -> list[Column[Any]]:
+def _chosen(grain: Grain, columns: list[Column[Any]], names: Sequence[str] | None) -> list[Column[Any]]:
     """The columns of a table, or those of them that are asked for, by either of their names."""
-    columns = TABLES[grain][1]
     if names is None:
         return columns
     known = {name: column for column in columns for name in (dotted(column.name), column.name)}

@@ -28,7 +28,7 @@ from letta_nb.errors import InputError, Interrupted, PendingApproval
 from letta_nb.exchange import Attach, Reply
 from letta_nb.page import CallAnswer
 from letta_nb.run import Run
-from letta_nb.stopping import ask_to_stop
+from letta_nb.stopping import ask_to_stop, stopped_in_vain
 from letta_nb.stream import Stream
 from letta_nb.tools import Tool
 
@@ -143,9 +143,7 @@ class Live:
                 self._busy.clear()
                 self._rests.set()
         if not deciding:
-            self.cancel()
-            if not self._rests.wait(GRACE_S + 1.0):
-                self._abandon()
+            self.stop()
 
     # -- stopping ------------------------------------------------------------------------------------------------------
 
@@ -163,6 +161,12 @@ class Live:
             self._rests.clear()
         self._tell(self.run.cancel_told(Cancel(asked_at=self.elapsed), self.elapsed))
         self._spawn(lambda: self._cancel_pause() if phase == "deciding" else self._cancel(leg), "cancel")
+
+    def stop(self) -> None:
+        """Cancel, and wait for the server's word on it; what nothing can reach any more is given up."""
+        self.cancel()
+        if not self._rests.wait(GRACE_S + 1.0):
+            self._abandon()
 
     def _cancel(self, leg: int) -> None:
         asked, deadline = self.elapsed, time.monotonic() + GRACE_S
@@ -213,7 +217,7 @@ class Live:
             # how it ended, where no event said so
             self._tell(stream.take())
             self._read_over.set()
-            self._stopped_in_vain()
+            self._tell(stopped_in_vain(self.run, self.elapsed))
             if self._complete:
                 self._fetch()
         except Exception as problem:
@@ -226,13 +230,6 @@ class Live:
         finally:
             self._read_over.set()
             self._after_leg(stream)
-
-    def _stopped_in_vain(self) -> None:
-        """A server may agree to cancel what is over already: what it said in the stream counts."""
-        cancel = self.run.cancellation
-        if cancel is not None and cancel.outcome == "cancelled" and self.run.status == "completed":
-            said = Cancel(asked_at=cancel.asked_at, outcome="nothing", words="The run was over already.")
-            self._tell(self.run.cancel_told(said, self.elapsed))
 
     def _fetch(self) -> None:
         """What the stream leaves out. Never fatal: a server may not have it, or be gone, or say it in another shape."""

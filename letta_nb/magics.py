@@ -23,7 +23,7 @@ Sends the prompt to a Letta agent and streams its reply here. Returns the Run.
   -o, --out VAR      also assign the Run to VAR, even if the cell is interrupted
   --no-tokens        stream whole steps instead of tokens
   --bg               return at once; the view streams on, and takes a broken connection up again
-  -c, --conversation ID   in one of the agent's conversations
+  -c, --conversation ID   in one of the agent's conversations, or in a new one: -c new
   --no-tools         offer no functions of this notebook (those made with @letta_nb.tool)
   -f, --format       replace {expr} in the prompt by the value of the Python expression; {{ and }} are braces
   -h, --help         this text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
+from typing import Any, Protocol
 
 from letta_nb.answers import Decision
 from letta_nb.cleaning import clean
@@ -45,6 +45,14 @@ def ask(call: ToolCallEntry) -> Decision:
     return Decision(False, None if words.lower() in ("", "n", "no") else words)
 
 
+def show_bundle(bundle: dict[str, Any], told: str) -> None:
+    """Display a MIME bundle in a notebook, print `told` elsewhere."""
+    if in_notebook():
+        display_bundle(bundle)
+    else:
+        print(told)
+
+
 def show(run: Run) -> None:
     """Display a run: the interactive view in a notebook, the text transcript elsewhere."""
     if in_notebook():
@@ -68,14 +76,20 @@ def html(source: str) -> Any:
     return ipython.HTML(source)
 
 
-def mark_shown(run: Run) -> None:
-    """The current cell shows this run already: do not show it again as the cell's value."""
-    run.shown_in = _cell()
+class Shown(Protocol):
+    """What a cell shows while it is made: `shown_in` is that cell, by its execution count."""
+
+    shown_in: int | None
 
 
-def already_shown(run: Run) -> bool:
-    """Whether the current cell has shown this run."""
-    return run.shown_in is not None and run.shown_in == _cell()
+def mark_shown(made: Shown) -> None:
+    """The current cell shows this already: do not show it again as the cell's value."""
+    made.shown_in = _cell()
+
+
+def already_shown(made: Shown) -> bool:
+    """Whether the current cell has shown this."""
+    return made.shown_in is not None and made.shown_in == _cell()
 
 
 def _cell() -> int | None:

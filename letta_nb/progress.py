@@ -11,7 +11,8 @@ _T = TypeVar("_T")
 _DELAY = 2.0
 
 
-def _bar(what: str, total: int | None, progress: bool | None) -> Any:
+def bar(what: str, total: int | None, progress: bool | None) -> Any:
+    """A bar to be updated by hand: at once, or (None) once it takes longer than 2 s."""
     tqdm: Any = importlib.import_module("tqdm.auto").tqdm
     return tqdm(desc=what, total=total, unit=f" {what}", delay=0 if progress else _DELAY, leave=bool(progress))
 
@@ -21,10 +22,10 @@ def counted(items: Iterator[_T], what: str, total: int | None, progress: bool | 
     if progress is False:
         yield from items
         return
-    with _bar(what, total, progress) as bar:
+    with bar(what, total, progress) as shown:
         for item in items:
             yield item
-            bar.update()
+            shown.update()
 
 
 async def acounted(items: AsyncIterator[_T], what: str, total: int | None, progress: bool | None) -> AsyncIterator[_T]:
@@ -33,7 +34,7 @@ async def acounted(items: AsyncIterator[_T], what: str, total: int | None, progr
         async for item in items:
             yield item
         return
-    with _bar(what, total, progress) as bar:
+    with bar(what, total, progress) as shown:
         async for item in items:
             yield item
-            bar.update()
+            shown.update()

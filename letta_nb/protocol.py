@@ -16,6 +16,9 @@ from letta_nb.cleaning import clean
 # M validates exactly this; anything else is taken for a name
 AGENT_ID = re.compile(r"agent-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 
+# where a conversation is named: one that is made for the message
+NEW = "new"
+
 Messages = str | Sequence[Mapping[str, Any]]
 
 
@@ -72,10 +75,15 @@ class Agent(BaseModel):
     def model_name(self) -> str | None:
         """The model's name without its provider, from whichever field this server has."""
         name = (self.llm_config or {}).get("model") or self.model
-        return None if name is None else str(name).rpartition("/")[2]
+        return None if name is None else model_name(str(name))
 
     def __repr__(self) -> str:
         return f"<Agent {self.name!r} {clean(self.id)}>"
+
+
+def model_name(handle: str) -> str:
+    """A model's name without its provider: `gpt-4o-mini` of `openai/gpt-4o-mini`."""
+    return handle.rpartition("/")[2]
 
 
 def messages_of(messages: Messages) -> list[dict[str, Any]]:

@@ -98,11 +98,6 @@ class Facts:
         return ns >= LONG if not self.fall.end else ns >= SHORTEST and self.part(ns) >= PART
 
 
-def dollars(usd: float) -> str:
-    """As the page writes them."""
-    return f"${usd:,.{2 if usd >= 1 else 4 if usd >= 0.001 or usd == 0 else 6}f}"
-
-
 def names_of(calls: Sequence[ToolCallEntry]) -> str:
     """`get_weather (2 times), slow_lookup`."""
     counts = Counter(line(call.name or "tool") for call in calls).most_common()

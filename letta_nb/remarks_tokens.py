@@ -8,7 +8,7 @@ from typing import Any
 
 from letta_nb import figures, frames
 from letta_nb.columns import Grain
-from letta_nb.remarks import Facts, Note, dollars
+from letta_nb.remarks import Facts, Note
 
 # tokens that are worth a word, and of reasoning
 _TOKENS, _REASONING = 1000, 200
@@ -90,8 +90,8 @@ def _costly_step(facts: Facts) -> Iterator[Note]:
             return
         usd = float(most) if column == "total_cost_usd" else None
         tokens = facts.sum_of("total_tokens", [step])
-        what = f"{figures.count(int(most))} tokens" if usd is None else dollars(usd)
-        total = figures.count(int(costs.sum())) if usd is None else dollars(float(costs.sum()))
+        what = f"{figures.count(int(most))} tokens" if usd is None else figures.dollars(usd)
+        total = figures.count(int(costs.sum())) if usd is None else figures.dollars(float(costs.sum()))
         said = f"Step {step + 1} cost {what}, {share:.0%} of what all {len(costs)} steps cost ({total})."
         shown = ("step_index", "model", "input_tokens", "output_tokens", "total_cost_usd")
         yield Note("costly_step", said, share, "steps", steps, shown, stake_tokens=tokens, stake_usd=usd)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from letta_nb.client import Client
-from letta_nb.entries import Cancel, CancelOutcome
+from letta_nb.entries import Cancel, CancelOutcome, Change
 from letta_nb.errors import BadRequest, Conflict, HTTPError, LettaNbError, NotFound
 from letta_nb.run import Run
 
@@ -41,3 +41,12 @@ def _outcome(refusal: HTTPError) -> CancelOutcome:
             return "unsupported"
         case _:
             return "refused"
+
+
+def stopped_in_vain(run: Run, at: int) -> list[Change]:
+    """A server may agree to cancel what is over already: what it said in the stream counts."""
+    cancel = run.cancellation
+    if cancel is None or cancel.outcome != "cancelled" or run.status != "completed":
+        return []
+    said = Cancel(asked_at=cancel.asked_at, outcome="nothing", words="The run was over already.")
+    return run.cancel_told(said, at)

@@ -6,7 +6,7 @@ import importlib.util
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from letta_nb import figures, phases, words
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.text import Text as RichText
 
 # as in the page: line for waiting and the model, bar for work, a broken line for what is not known
-_MARKS: dict[phases.PhaseKind, str] = {
+MARKS: dict[phases.PhaseKind, str] = {
     "wait": "·",
     "queue": "·",
     "pending": "·",
@@ -91,7 +91,7 @@ def _lanes(fall: phases.Waterfall, cells: int | None, width: int) -> list[str]:
     room = max(13, 2 + max(map(_width, labels), default=0))
     cells = cells or max(width - 4 - room - _TIME, 8)
     lines = [
-        f"{lane.step + 1 if lane.first else '':<4}{_pad(label, room)}{_cells(lane, fall.end, cells):<{cells}}"
+        f"{lane.step + 1 if lane.first else '':<4}{_pad(label, room)}{strip(lane.phases, fall.end, cells):<{cells}}"
         f"{figures.time(lane.end - lane.start) if lane.first else '':>{_TIME}}".rstrip()
         for lane, label in zip(lanes, labels, strict=True)
     ]
@@ -100,15 +100,20 @@ def _lanes(fall: phases.Waterfall, cells: int | None, width: int) -> list[str]:
     return lines
 
 
-def _cells(lane: phases.Lane, end: int, cells: int) -> str:
-    """The lane in characters: by integers, so that it comes out the same everywhere."""
-    filled: list[Counter[phases.PhaseKind]] = [Counter() for _ in range(cells)]
-    for phase in lane.phases:
+def filled(parts: Iterable[phases.Phase], end: int, cells: int) -> list[phases.PhaseKind | None]:
+    """The time from 0 to `end` in so many cells, each with what fills most of it; by integers, the same everywhere."""
+    times: list[Counter[phases.PhaseKind]] = [Counter() for _ in range(cells)]
+    for phase in parts:
         for cell in range(phase.start * cells // end, min(-(-phase.end * cells // end), cells)):
             # times cells, so that the border of a cell is whole
             overlap = min(phase.end * cells, (cell + 1) * end) - max(phase.start * cells, cell * end)
-            filled[cell][phase.kind] += overlap
-    return "".join(_MARKS[counts.most_common(1)[0][0]] if counts else " " for counts in filled).rstrip()
+            times[cell][phase.kind] += overlap
+    return [counts.most_common(1)[0][0] if counts else None for counts in times]
+
+
+def strip(parts: Iterable[phases.Phase], end: int, cells: int) -> str:
+    """`filled` in characters."""
+    return "".join(" " if kind is None else MARKS[kind] for kind in filled(parts, end, cells)).rstrip()
 
 
 # -- the transcript ----------------------------------------------------------------------------------------------------
@@ -120,7 +125,7 @@ def _transcript(run: Run, width: int, plain: bool, lines: int | None) -> Iterato
     lanes = _lanes(fall, None, width)
     if lanes:
         yield Line("")
-        yield from (Line(lane, "red" if _MARKS["failed"] in lane else "") for lane in lanes)
+        yield from (Line(lane, "red" if MARKS["failed"] in lane else "") for lane in lanes)
         yield Line("")
         note = f", {words.STEP_WHOLE[0].lower()}{words.STEP_WHOLE[1:]}" if run.delivery == "step" else ""
         yield from (Line(line) for line in _hang("    ", words.totals(fall, least=0.02) + note, width, 4))

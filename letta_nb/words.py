@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from html import escape
 from typing import NamedTuple
 
 from letta_nb import figures, phases
@@ -54,6 +55,11 @@ class Capped(NamedTuple):
 
     text: str
     note: str
+
+
+def escaped(text: str) -> str:
+    """A text for HTML: nothing of it becomes a tag or an attribute, or steers what shows it."""
+    return escape(clean(text))
 
 
 def cap(text: str, limit: int, where: str) -> Capped:

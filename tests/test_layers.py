@@ -34,7 +34,7 @@ exchange
 connection stream
 client async_client
 text views stopping
-live reading
+live reading multiples
 wire_views step_views bare replay
 columns static_html otel
 frames comparison guard
@@ -42,10 +42,10 @@ summary remarks
 remarks_calls remarks_time remarks_tokens plots
 explanation
 notebook parquet
-widget
+widget trials
 server
 api
-magics cli pytest_plugin
+magics cli pytest_plugin many
 __init__
 """
 LEVEL = {name: level for level, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()}
@@ -58,7 +58,7 @@ UPWARD = {"again", "shortcuts", "__init__"}
 PURE = """
 errors figures page log events entries calls again memory memory_patch prices fetched fold answers feed phases words
 bare text align parting deltas compare_text redaction redaction_rules redaction_walk remarks remarks_calls remarks_time
-remarks_tokens
+remarks_tokens multiples
 """.split()
 IMPURE = {
     "asyncio",

@@ -53,7 +53,8 @@ def refusal(response: httpx.Response) -> errors.LettaNbError:
     text = f"HTTP {status} from {where}: {words}"
     if "retry-after" in response.headers:
         text += f"\nIt asks to wait: Retry-After: {_one_line(response.headers['retry-after'])} (s, or a date)."
-    if status in _NEXT_MOVE:
+    # a model or a conversation may be what is not found
+    if status in _NEXT_MOVE and (status != 404 or "agent" in words.lower()):
         text += f"\n{_NEXT_MOVE[status]}"
     return kind(text, status_code=status, message=words, body=body)
 

@@ -39,6 +39,7 @@ PARIS = Call("get_weather", {"city": "Paris"})
 TOKYO = Call("get_weather", {"city": "Tokyo"})
 DANGER = Call("danger", {"target": "/tmp/x"})
 OTHER_DANGER = Call("danger", {"target": "/tmp/y"})
+REMEMBER = Call("memory_insert", {"label": "human", "new_string": "Likes tea."})
 KERNEL = Call("kernel_fn", {"a": 7})
 # unusual line ends, quotes and astral characters: what a careless decoder trips over
 UNICODE = 'Héllo 👩‍👩‍👧‍👦 日本語 "quotes" \\ back\nline\ttab \u2028 LS \u0085 NEL. عربى 𝔘𝔫𝔦 ✅'
@@ -66,6 +67,7 @@ PLAYS: dict[str, tuple[Reply, ...]] = {
     "refuses2nd": (Reply("First is fine.", calls=(Call("roll_die", {}),)), Reply(refuses=500)),
     "cut": (Reply("I will vanish", "and this will be cut off in the middle, for ever", cut=8),),
     "empty": (Reply(),),
+    "remember": (Reply("Worth keeping.", calls=(REMEMBER,)), Reply("", "I will remember that.")),
     "danger": (Reply("Needs approval.", calls=(DANGER,)), Reply("Handled.", "The danger is over.")),
     "dangers": (Reply("Two need approval.", calls=(DANGER, OTHER_DANGER)), Reply("", "Both dangers are over.")),
     "danger_twice": (

@@ -86,15 +86,20 @@ class Letta:
         assert response.is_success, f"{method} {path}: {response.status_code} {response.text[:500]}"
         return response.json()
 
-    def agent(self) -> str:
-        """A new agent with all tools; its id. Each test has its own: what one leaves pending disturbs no other."""
-        body = {
+    def agent(self, remembers: str | None = None) -> str:
+        """A new agent with all tools; its id. Each test has its own: what one leaves pending disturbs no other.
+
+        `remembers`: what its memory block `human` has; it can change that then.
+        """
+        body: dict[str, Any] = {
             "name": f"nb-{uuid.uuid4().hex[:12]}",
             "agent_type": "letta_v1_agent",
             "include_base_tools": False,
             "tool_ids": self._tools,
             "llm_config": self._llm,
         }
+        if remembers is not None:
+            body |= {"tools": ["memory_insert"], "memory_blocks": [{"label": "human", "value": remembers}]}
         return self.ask("POST", "/v1/agents/", json=body)["id"]
 
     def conversation(self, agent: str) -> str:

@@ -17,6 +17,7 @@ from letta_nb.entries import ToolCallEntry
 from letta_nb.errors import AgentNotFound, ConfigurationError, InputError, LettaNbError
 from letta_nb.live import Asks, Live
 from letta_nb.protocol import Agent, Messages, Parameters, SendParameters
+from letta_nb.recorder import Recorder
 from letta_nb.run import Run
 from letta_nb.stream import Stream
 
@@ -149,6 +150,7 @@ def send(
     tools: Iterable[Tool | Callable[..., Any]] | None = None,
     background: bool = False,
     display: bool = True,
+    save: str | Path | None = None,
     complete: bool = True,
     extra_body: Mapping[str, Any] | None = None,
     **parameters: Unpack[SendParameters],
@@ -159,8 +161,9 @@ def send(
     `connect(agent=...)`, else the server's only one. `conversation`: the id of one of its conversations, or "new".
     `tools`: functions of this kernel that the agent may call, by default those made with `@letta_nb.tool`.
     `background`: return at once, the view streams on; a broken connection is taken up again, and `attach(run.run_id)`
-    finds the run after a restart, where the server keeps streams. `complete`: afterwards fetch what the stream left out
-    (tokens and times of each step), where the server has it. Parameters are the endpoint's own.
+    finds the run after a restart, where the server keeps streams. `save`: a run file that is written while the run goes
+    on, event by event, so that it is there whatever becomes of this process. `complete`: afterwards fetch what the
+    stream left out (tokens and times of each step), where the server has it. Parameters are the endpoint's own.
 
     A run that asks for approval is returned as it waits: `run.pending`, `run.approve()`, `run.deny("why")`, or the
     buttons. Raises a letta_nb error if the request is refused; a run that fails later is returned, with `run.status`
@@ -184,7 +187,7 @@ def send(
     )
     if background and not kept:
         stream.run.note = "This server keeps no streams: a broken connection cannot be taken up again."
-    live = _read(client, stream, offered, display=display, waited=not background, complete=complete)
+    live = _read(client, stream, offered, display=display, waited=not background, complete=complete, save=save)
     _default.last = live.run
     try:
         return live.run if background else live.wait()
@@ -199,6 +202,7 @@ def attach(
     tools: Iterable[Tool | Callable[..., Any]] | None = None,
     background: bool = False,
     display: bool = True,
+    save: str | Path | None = None,
 ) -> Run:
     """Show a background run from its beginning and follow it live, after a restart or from elsewhere.
 
@@ -207,7 +211,8 @@ def attach(
     """
     client = client or current()
     offered = offered_tools(tools, {})
-    live = _read(client, client.attach(run_id), offered, display=display, waited=not background, complete=True)
+    stream = client.attach(run_id)
+    live = _read(client, stream, offered, display=display, waited=not background, complete=True, save=save)
     _default.last = live.run
     return live.run if background else live.wait()
 
@@ -226,18 +231,26 @@ def offered_tools(tools: Iterable[Tool | Callable[..., Any]] | None, parameters:
 
 
 def _read(
-    client: Client, opened: Stream | Run, tools: list[Tool], *, display: bool, waited: bool, complete: bool
+    client: Client,
+    opened: Stream | Run,
+    tools: list[Tool],
+    *,
+    display: bool,
+    waited: bool,
+    complete: bool,
+    save: str | Path | None = None,
 ) -> Live:
-    """Read a run, shown in the current cell if it is to be."""
+    """Read a run, shown in the current cell if it is to be, and written to a file if one is named."""
+    recorder = None if save is None else Recorder(save)
     asks: Asks = notebook.ask if notebook.can_ask() else None
     if not (display and notebook.in_notebook()):
-        return Live(client, opened, tools=tools, asks=asks, complete=complete).start()
+        return Live(client, opened, tools=tools, asks=asks, complete=complete, recorder=recorder).start()
     from letta_nb import subshell
     from letta_nb.widget import LiveView
 
     if asks is not None and subshell.heard_while_blocked():
         asks = "page"
-    live = Live(client, opened, tools=tools, asks=asks, complete=complete)
+    live = Live(client, opened, tools=tools, asks=asks, complete=complete, recorder=recorder)
     live.view = view = LiveView(live.run, lambda: live.elapsed, live.cancel, live.heard, waited=waited)
     view.show()
     notebook.mark_shown(live.run)

@@ -51,6 +51,7 @@ class Live:
         tools: Iterable[Tool] = (),
         asks: Asks = None,
         complete: bool = True,
+        recorder: View | None = None,
     ) -> None:
         self.run = opened if isinstance(opened, Run) else opened.run
         self.problem: Exception | None = None
@@ -61,7 +62,7 @@ class Live:
         # of a run that an earlier process made, the clock goes on by the calendar
         self._zero = client.clock_of(self.run)
         self._asks: Asks = asks
-        self._complete = complete
+        self._complete, self._recorder = complete, recorder
         self._lock = threading.RLock()
         self._phase: Phase = "deciding" if self._stream is None else "reading"
         self._answers = Answers(self.run)
@@ -254,11 +255,13 @@ class Live:
             self._rest()
 
     def _tell(self, changes: Sequence[Change]) -> None:
-        """Pass changes on. A view that fails is left out of the rest: it must not stop the reading."""
         if changes:
             self._show(lambda view: view.changed(self.run, changes))
 
     def _show(self, what: Callable[[View], None]) -> None:
+        """Tell those who watch. A view that fails is left out of the rest: it must not stop the reading."""
+        if self._recorder is not None:
+            what(self._recorder)
         if self.view is None:
             return
         try:

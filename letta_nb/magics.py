@@ -22,6 +22,7 @@ Sends the prompt to a Letta agent and streams its reply here. Returns the Run.
   -a, --agent NAME   the agent, by name or id (default: the one of connect(agent=...), else the only one)
   -o, --out VAR      also assign the Run to VAR, even if the cell is interrupted
   --no-tokens        stream whole steps instead of tokens
+  --save FILE        write the run file while the run goes on
   --bg               return at once; the view streams on, and takes a broken connection up again
   -c, --conversation ID   in one of the agent's conversations, or in a new one: -c new
   --no-tools         offer no functions of this notebook (those made with @letta_nb.tool)
@@ -45,6 +46,7 @@ class Options:
     tokens: bool = True
     background: bool = False
     conversation: str | None = None
+    save: str | None = None
     offer_tools: bool = True
     format: bool = False
     help: bool = False
@@ -67,6 +69,7 @@ _VALUES = {
     "--out": "out",
     "-c": "conversation",
     "--conversation": "conversation",
+    "--save": "save",
 }
 
 
@@ -143,6 +146,7 @@ class LettaMagics(Magics):
                 tools=None if options.offer_tools else [],
                 stream_tokens=options.tokens,
                 background=options.background,
+                save=options.save,
             )
         except (LettaNbError, Interrupted) as problem:
             run = problem.run

@@ -9,6 +9,7 @@ Run file, version 1, one JSON object a line, readable by `jq`:
   {"decided": [[call, approve, ...], ...]}  answers to approval requests that were not sent yet
   {"end": {"at": 12.3, "status": ...}}      how it ended; missing if the run was cut off while it was written
   {"server": {"steps": [...], ...}}         last: what the server told afterwards, as it answered (see `fetched`)
+Lines are only ever added: a file may be read while it grows (see `recorder`), and may end in mid-line.
 Keys and passwords that requests are sent with are never in it: they are headers, and no header is kept. What else looks
 like a provider's key, in a prompt or a tool's output, is replaced by `[redacted]` when a run is saved, and so is what
 `redact=[...]` names; then `"redacted": true` stands in "run". Everything else is as it was received.

@@ -34,7 +34,7 @@ exchange
 connection stream
 client async_client
 text views stopping
-live reading multiples
+live reading multiples recorder
 wire_views step_views bare replay
 columns static_html otel
 frames comparison guard

@@ -87,11 +87,11 @@ def test_help_is_still_help(shell: Any, sent: list[Any], capsys: pytest.CaptureF
 
 def test_options(shell: Any, sent: list[Any]) -> None:
     shell.run_cell("%letta -a bob --no-tokens --bg -o kept what is -a?").raise_error()
-    plain = {"conversation": None, "tools": None, "stream_tokens": False, "background": True}
+    plain = {"conversation": None, "tools": None, "stream_tokens": False, "background": True, "save": None}
     assert sent == [("what is -a?", "bob", plain)]
     assert shell.user_ns["kept"] is letta_nb.last_run()
-    shell.run_cell("%letta -c conv-1 --no-tools hi").raise_error()
-    there = {"conversation": "conv-1", "tools": [], "stream_tokens": True, "background": False}
+    shell.run_cell('%letta -c conv-1 --save "a b.jsonl" --no-tools hi').raise_error()
+    there = {"conversation": "conv-1", "tools": [], "stream_tokens": True, "background": False, "save": "a b.jsonl"}
     assert sent[1:] == [("hi", None, there)]
 
 

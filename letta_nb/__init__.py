@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from letta_nb.many import fan_out, last_fan_out
     from letta_nb.otel import to_otel
     from letta_nb.parquet import to_parquet
+    from letta_nb.prices import forget_prices, set_price
     from letta_nb.run import Run
     from letta_nb.server import Server, serve
     from letta_nb.stream import AsyncStream, Stream
@@ -35,6 +36,7 @@ _HOME = {
     "attach": "api",
     "connect": "api",
     "fan_out": "many",
+    "forget_prices": "prices",
     "forget_tools": "api",
     "last_fan_out": "many",
     "last_run": "api",
@@ -58,6 +60,7 @@ _HOME = {
     "usage_df": "frames",
     "Run": "run",
     "Server": "server",
+    "set_price": "prices",
     "to_otel": "otel",
     "to_parquet": "parquet",
     "serve": "server",
@@ -80,6 +83,7 @@ __all__ = [
     "events_df",
     "explain",
     "fan_out",
+    "forget_prices",
     "forget_tools",
     "last_fan_out",
     "last_run",
@@ -88,6 +92,7 @@ __all__ = [
     "runs_df",
     "send",
     "serve",
+    "set_price",
     "steps_df",
     "to_otel",
     "to_parquet",

@@ -1,4 +1,5 @@
-"""What tokens cost, by the list prices that `genai-prices` ships: no network, and None where no price is known.
+"""What tokens cost, by the list prices that `genai-prices` ships, or by those that somebody sets with `set_price`: no
+network, and None where no price is known.
 
 Prices are those of the day on which a run was sent, in US dollars. Input tokens include those read from and written to
 a cache, with all providers. Importing the prices takes half a second, so nothing does before a price is asked for.
@@ -8,15 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from letta_nb.entries import Step, Usage
+from letta_nb.errors import InputError
 
 if TYPE_CHECKING:
     from genai_prices.types import PriceCalculation
 
     from letta_nb.run import Run
 
+_PRICES = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
+# by model, as `set_price` was told: USD a million tokens, by the names of the price list
+_own: dict[str, dict[str, Decimal]] = {}
 # models on one's own machine cost nothing that a list could know, whatever they are called
 _SELF_HOSTED = ("ollama", "lmstudio", "vllm", "sglang", "llama")
 _LONGEST_NAME = 200
@@ -35,6 +41,34 @@ class _Seller(NamedTuple):
     model: str | None
     provider: str | None = None
     endpoint: str | None = None
+
+
+def set_price(
+    model: str,
+    input: float,
+    output: float,
+    *,
+    cache_read: float | None = None,
+    cache_write: float | None = None,
+) -> None:
+    """Say what a model's tokens cost, in USD a million: what you pay, where the list has another price, or none.
+
+    `model`: its name, or `provider/name` for that provider's alone. From now on it counts in `run.cost` and all tables,
+    of earlier runs too. `cache_read`, `cache_write`: as `input` unless told. Raises InputError for what is no price.
+    """
+    try:
+        told = [None if price is None else Decimal(str(price)) for price in (input, output, cache_read, cache_write)]
+    except InvalidOperation:
+        told = []
+    if not model or not told or any(price is not None and not (price.is_finite() and price >= 0) for price in told):
+        raise InputError(f'A price of {model!r} is USD a million tokens: set_price("openai/gpt-4o-mini", 0.15, 0.60).')
+    _own[model] = {name: price for name, price in zip(_PRICES, told, strict=True) if price is not None}
+
+
+def forget_prices(*models: str) -> None:
+    """Go back to the list prices of these models, by the names they were set with; of all without names."""
+    for model in models or list(_own):
+        _own.pop(model, None)
 
 
 def load() -> None:
@@ -100,11 +134,17 @@ def _usd(run: Run, seller: _Seller, tokens: dict[str, int] | None) -> float | No
     model, provider, endpoint = seller
     if tokens is None or not isinstance(model, str) or len(model) > _LONGEST_NAME:
         return None
+    if (own := _own.get(f"{provider}/{model}", _own.get(model))) is not None:
+        from genai_prices.types import ModelPrice
+
+        with suppress(ValueError):  # counts that contradict each other
+            return float(ModelPrice(**own).calc_price(_usage(tokens))["total_price"])
+        return None
     if isinstance(provider, str) and provider.lower().startswith(_SELF_HOSTED):
         return None
-    from genai_prices import Usage, calc_price
+    from genai_prices import calc_price
 
-    counted, at = Usage(**tokens), run.started
+    counted, at = _usage(tokens), run.started
     with suppress(LookupError, ValueError):  # no price; counts that contradict each other
         if isinstance(provider, str):
             return _amount(calc_price(counted, model, provider_id=provider, genai_request_timestamp=at))
@@ -114,6 +154,12 @@ def _usd(run: Run, seller: _Seller, tokens: dict[str, int] | None) -> float | No
         if provider is None:  # nobody says who sells it: the name of the model has to
             return _amount(calc_price(counted, model, genai_request_timestamp=at))
     return None
+
+
+def _usage(tokens: dict[str, int]) -> Any:
+    from genai_prices import Usage
+
+    return Usage(**tokens)
 
 
 def _amount(priced: PriceCalculation) -> float | None:

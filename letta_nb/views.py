@@ -89,7 +89,7 @@ class View:
     def costs(self) -> Values:
         """USD."""
         costs = self.all_of(lambda run, rows: [self.cost_of(run, row) for row in rows])
-        return costs if any(costs) else self.per_run(lambda run: None)
+        return costs if any(cost is not None for cost in costs) else self.per_run(lambda run: None)
 
     @property
     def price_dates(self) -> Values:

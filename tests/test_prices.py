@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 from recordings import BY_NAME
 
+import letta_nb
 from letta_nb import feed, frames, prices, record
 from letta_nb.entries import Usage
 from letta_nb.protocol import Agent
@@ -76,6 +78,44 @@ def test_input_tokens_include_what_was_cached() -> None:
 )
 def test_what_is_not_known_is_none_and_not_nothing(run: Run) -> None:
     assert run.cost is None
+
+
+@pytest.fixture
+def own() -> Iterator[None]:
+    yield
+    letta_nb.forget_prices()
+
+
+@pytest.mark.usefixtures("own")
+def test_a_price_can_be_set_and_forgotten() -> None:
+    run = used("gpt-4o-mini", "openai", input_tokens=1000, output_tokens=100, cache_read_input_tokens=400)
+    listed = run.cost
+    letta_nb.set_price("gpt-4o-mini", 1, 10)
+    assert run.cost == (pytest.approx(1000e-6 + 1000e-6), "2026-06-01")
+    letta_nb.set_price("openai/gpt-4o-mini", 1, 10, cache_read=0.5)
+    assert run.cost == (pytest.approx(600e-6 + 200e-6 + 1000e-6), "2026-06-01")
+    letta_nb.forget_prices("openai/gpt-4o-mini")
+    assert run.cost == (pytest.approx(2000e-6), "2026-06-01")
+    letta_nb.forget_prices()
+    assert run.cost == listed
+
+
+@pytest.mark.usefixtures("own")
+def test_a_model_on_ones_own_machine_can_have_a_price_and_it_may_be_nothing() -> None:
+    run = used("my-model", "ollama", input_tokens=1000, output_tokens=100)
+    assert run.cost is None
+    letta_nb.set_price("ollama/my-model", 0, 0)
+    assert run.cost == (0.0, "2026-06-01")
+    assert frames.runs_df(run).total_cost_usd.tolist() == [0.0]
+    assert frames.usage_df(run).price_date.tolist() == ["2026-06-01"]
+    letta_nb.set_price("openai/my-model", 1, 1)
+    assert run.cost == (0.0, "2026-06-01")
+
+
+@pytest.mark.parametrize("price", [-1, float("nan"), float("inf"), "dear"])
+def test_what_is_no_price_is_an_error(price: Any) -> None:
+    with pytest.raises(letta_nb.errors.InputError, match="USD a million tokens"):
+        letta_nb.set_price("gpt-4o-mini", price, 1)
 
 
 def test_steps_are_priced_each_by_itself() -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
+import random
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from big_runs import call_events, finished
 from js_fixtures import cut, load, server_rows
+from pydantic_ai import Agent
+from pydantic_ai.messages import ModelMessage, ToolReturnPart
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from letta_nb.log import Received
 from letta_nb.run import Run
 
-__all__ = ["cut", "five_hundred", "long_talk", "modern", "timed"]
+__all__ = ["cut", "five_hundred", "fleet", "long_talk", "modern", "timed"]
 
 MS = 1_000_000
 WINDOW = 128_000
@@ -53,6 +58,38 @@ def long_talk() -> Run:
     ]
     run.join_server({"steps": rows})
     return run
+
+
+def fleet() -> dict[str, Agent]:
+    """Two models for one agent: a quick one, and one that looks things up more often."""
+    return {"weather": _weather("swift-1", 60, 1), "careful": _weather("thorough-2", 35, 3)}
+
+
+def _weather(name: str, pace: int, lookups: int) -> Agent:
+    chance = random.Random(name)
+
+    async def stream(messages: list[ModelMessage], _: AgentInfo) -> AsyncIterator[Any]:
+        seen = sum(isinstance(part, ToolReturnPart) for message in messages for part in message.parts)
+        await asyncio.sleep(chance.uniform(0.1, 0.4))
+        if seen < lookups + chance.randint(0, 1):
+            city = json.dumps({"city": chance.choice(("Oslo", "Lima", "Pune", "Oz"))})
+            yield {0: DeltaToolCall("get_weather", tool_call_id=f"call-{seen}")}
+            for start in range(0, len(city), 4):
+                yield {0: DeltaToolCall(json_args=city[start : start + 4])}
+                await asyncio.sleep(1 / pace)
+            return
+        for word in "Oslo is the coolest of the three today, with rain in the afternoon: take a coat.".split():
+            yield f"{word} "
+            await asyncio.sleep(1 / pace)
+
+    async def get_weather(city: str) -> str:
+        """The weather in a city."""
+        await asyncio.sleep(random.Random(city).uniform(0.2, 0.8))
+        if city == "Oz":
+            raise LookupError("there is no Oz")
+        return "12 degrees, rain"
+
+    return Agent(FunctionModel(stream_function=stream, model_name=name), tools=[get_weather])
 
 
 def _talk() -> Iterator[tuple[int, dict[str, Any]]]:

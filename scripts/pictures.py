@@ -21,6 +21,7 @@ from pictured_runs import *
 from letta_nb.server.demo import demo_agent
 %load_ext letta_nb
 server, slow = letta_nb.serve(), letta_nb.serve({{"demo": demo_agent(pace=4)}})
+weathers = letta_nb.Client(letta_nb.serve(fleet()).url)
 letta_nb.connect(server.url)
 """
 
@@ -139,6 +140,16 @@ def compared(view: Locator) -> None:
     expect(view).to_contain_text("First divergence")
 
 
+def half_done(view: Locator) -> None:
+    """A fan-out, when most of its runs are over."""
+    expect(view).to_contain_text(re.compile(r"[678] of 10 done"), timeout=60_000)
+
+
+def all_done(view: Locator) -> None:
+    """A fan-out when it is over."""
+    expect(view).to_contain_text("10 runs", timeout=60_000)
+
+
 @dataclass(frozen=True)
 class Picture:
     """One of the pictures.
@@ -162,6 +173,9 @@ class Picture:
 WEATHER = "%letta What is the weather in Oslo, and should I bike?"
 SLOWLY = f"letta_nb.connect(slow.url)\nletta_nb.send({WEATHER[7:]!r})\nletta_nb.connect(server.url)"
 RENT = "%letta Rent a bike in Oslo and in Bergen for 2 hours"
+FAN = """\
+question = "Which of Oslo, Lima and Pune is coolest?"
+letta_nb.fan_out(question, "weather", ["function/swift-1", "function/thorough-2"], repeats=5, client=weathers)"""
 TEN = "Oslo, Paris, Tokyo, Cairo, Lima, Delhi, Berlin, Madrid, Dublin and Prague"
 MULTI = "timed('v1_multi2').show()"
 WIDE = (900,)
@@ -181,6 +195,8 @@ PICTURES = (
     Picture("interrupted", "cut(modern('v1_multi_tok'), 9.514).show()", whole, widths=WIDE),
     Picture("failed", "modern('v1_disc_tok').show()", widths=WIDE),
     Picture("search", MULTI, sought("die", 1), widths=WIDE),
+    Picture("fan-out", FAN, all_done, view=".jp-RenderedHTMLCommon", cell=True, widths=WIDE),
+    Picture("fan-out-live", FAN, half_done, runs=True, view=".jp-RenderedHTMLCommon", widths=WIDE),
     Picture("raw", "modern('v1_toolerr_tok').show()", tab("Raw", "tool_return_message"), widths=WIDE),
     Picture("memory", "%letta Remember that I ride a red bike to work", tab("Memory"), widths=WIDE),
     Picture("context", "long_talk().show()", tab("Context"), widths=WIDE),

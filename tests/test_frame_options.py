@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import warnings
+import weakref
 from pathlib import Path
 
 import pandas as pd
@@ -157,24 +159,19 @@ def test_a_table_is_the_same_however_many_runs_are_held_at_once(grain: Grain, mo
 
 def test_runs_are_let_go_as_their_rows_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "_HELD_EVENTS", 0)
-    alive: list[int] = []
+    alive, counts = weakref.WeakSet[Run](), list[int]()
 
     def runs() -> object:
-        for number in range(20):
+        for number in range(8):
             run = load("0.16.8/v1_hello_tok")
             run.run_id = f"run-{number}"
-            alive.append(sum(isinstance(one, Run) for one in _all_objects()))
+            alive.add(run)
+            gc.collect()
+            counts.append(len(alive))
             yield run
 
-    assert len(frames.runs_df(runs())) == 20  # pyright: ignore[reportArgumentType]
-    assert max(alive[10:]) <= alive[3] + 2
-
-
-def _all_objects() -> list[object]:
-    import gc
-
-    gc.collect()
-    return gc.get_objects()
+    assert len(frames.runs_df(runs())) == 8  # pyright: ignore[reportArgumentType]
+    assert max(counts) <= 3
 
 
 def test_runs_of_a_server_make_a_table(monkeypatch: pytest.MonkeyPatch) -> None:

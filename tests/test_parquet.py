@@ -139,19 +139,19 @@ def made(number: int, text: str = "hi", day: int = 1) -> Run:
     return run
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(5))
 def test_whatever_is_written_again_is_there_once(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that come in any order, in any company, changed or not: the last word counts, and nothing is there twice."""
     dice = random.Random(seed)
     monkeypatch.setattr(parquet, "_HELD_RUNS", dice.randint(1, 6))
     monkeypatch.setattr(parquet, "_HELD_EVENTS", dice.choice([7, 10**6]))
     latest: dict[int, Run] = {}
-    for turn in range(6):
+    for turn in range(5):
         numbers = dice.sample(range(12), dice.randint(1, 12))
         runs = [made(number, f"turn {turn}", 1 + number % 3) for number in numbers]
         latest |= dict(zip(numbers, runs, strict=True))
         to_parquet(runs, tmp_path)
-        for grain in GRAINS:
+        for grain in GRAINS if turn == 4 else dice.sample(GRAINS, 1):
             wanted = sorted_rows(frames.frame(grain, list(latest.values())))
             pd.testing.assert_frame_equal(sorted_rows(by_pandas(tmp_path / grain)).astype(wanted.dtypes), wanted)
     parts = [{path.relative_to(tmp_path / grain) for path in (tmp_path / grain).rglob("*.parquet")} for grain in GRAINS]

@@ -47,7 +47,7 @@ async function bundle(name, format) {
   const { code } = await minify(made.outputFiles[0].text, {
     module: format === "esm",
     ecma: 2022,
-    compress: { passes: 3, unsafe_arrows: true, pure_getters: true, pure_funcs: ["console.assert"] },
+    compress: { passes: 3, unsafe: true, unsafe_arrows: true, pure_getters: true, pure_funcs: ["console.assert"] },
     mangle: { properties: { regex: NAMES } },
     format: { ascii_only: true },
   });

@@ -52,7 +52,8 @@ export function ownNames(src) {
     if (/^lib\..*\.d\.ts$/.test(file))
       take(readFileSync(join(libFolder(), file), "utf8"), /([A-Za-z_$][\w$]*)\??\s*[:(<]/g);
   }
-  take(readFileSync(join(src, "../node_modules/streaming-markdown/smd.js"), "utf8"), /([A-Za-z_]\w*)/g);
+  const smd = readFileSync(join(src, "../node_modules/streaming-markdown/smd.js"), "utf8");
+  take(smd, /([A-Za-z_]\w*)/g);
   const found = new Set();
   for (const path of filesUnder(src)) {
     const text = readFileSync(path, "utf8").replace(/\/\*[\s\S]*?\*\//g, "");
@@ -60,6 +61,11 @@ export function ownNames(src) {
     take(text, /dataset\.(\w+)/g);
     if (OUTSIDE.some((name) => path.endsWith(name))) take(text, /([A-Za-z_]\w*)/g);
     else for (const name of membersIn(text)) found.add(name);
+  }
+  // the parser's own state, and the methods that it calls: no word of the browser is written so
+  for (const name of all(smd, /\bp(?:\.renderer)?\.([a-z]+_[a-z_]+)/g)) {
+    taken.delete(name);
+    found.add(name);
   }
   const names = [...found].filter((name) => name.length > 2 && !taken.has(name)).sort();
   return new RegExp(`^(?:${names.join("|")})$`);

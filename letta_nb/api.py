@@ -337,7 +337,7 @@ def replay(run: Run, speed: float = 1.0) -> Run:
         return again.play()
     from letta_nb.widget import LiveView
 
-    view = LiveView(again.run, again.elapsed, again.stop)
+    view = LiveView(again.run, again.elapsed, again.stop, speed=speed)
     view.show()
     notebook.mark_shown(again.run)
     return again.play(view)

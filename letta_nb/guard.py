@@ -323,4 +323,4 @@ class Check:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(str(self))}</pre>"
+        return f'<pre style="font-family:monospace">{escape(str(self))}</pre>'

@@ -5,7 +5,7 @@ A Run is pure data; what these names reach lies in the modules above it, and is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from letta_nb.entries import ToolCallEntry
     from letta_nb.explanation import Explanation
+    from letta_nb.frames import Options
     from letta_nb.otel import Span
     from letta_nb.redaction_rules import Redact
     from letta_nb.run import Run
@@ -143,32 +144,35 @@ class Shortcuts:
 
         return explanation.explain(self._run)
 
-    def steps_df(self) -> pd.DataFrame:
-        """One row a step (one model call and its tools)."""
+    def steps_df(self, **options: Unpack[Options]) -> pd.DataFrame:
+        """One row a step (one model call and its tools).
+
+        Options as of `letta_nb.steps_df`: `columns=[...]`, `names="otel"`, `backend="pyarrow"`.
+        """
         from letta_nb import frames
 
-        return frames.steps_df(self._run)
+        return frames.steps_df(self._run, **options)
 
-    def tools_df(self) -> pd.DataFrame:
+    def tools_df(self, **options: Unpack[Options]) -> pd.DataFrame:
         """One row a tool call, pending ones too."""
         from letta_nb import frames
 
-        return frames.tools_df(self._run)
+        return frames.tools_df(self._run, **options)
 
-    def usage_df(self) -> pd.DataFrame:
+    def usage_df(self, **options: Unpack[Options]) -> pd.DataFrame:
         """One row a usage report."""
         from letta_nb import frames
 
-        return frames.usage_df(self._run)
+        return frames.usage_df(self._run, **options)
 
-    def messages_df(self) -> pd.DataFrame:
+    def messages_df(self, **options: Unpack[Options]) -> pd.DataFrame:
         """One row a joined message, in order."""
         from letta_nb import frames
 
-        return frames.messages_df(self._run)
+        return frames.messages_df(self._run, **options)
 
-    def events_df(self) -> pd.DataFrame:
+    def events_df(self, **options: Unpack[Options]) -> pd.DataFrame:
         """One row an event, as received."""
         from letta_nb import frames
 
-        return frames.events_df(self._run)
+        return frames.events_df(self._run, **options)

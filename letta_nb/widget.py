@@ -77,11 +77,14 @@ class LiveView:
         on_answer: Callable[[Sequence[page.CallAnswer]], None] | None = None,
         *,
         waited: bool = True,
+        speed: float = 1.0,
     ) -> None:
         self._run = run
         # whether somebody waits for the run, and so is told of a refusal by an exception
         self._waited = waited
         self._elapsed = elapsed
+        # how fast `elapsed` goes: the page's clocks run on between two batches
+        self._speed = speed
         self._on_stop = on_stop
         self._on_answer = on_answer
         self._lock = threading.Lock()
@@ -164,7 +167,8 @@ class LiveView:
 
     def _snapshot(self) -> Any:
         with self._lock:
-            return {"seq": self._seq, "now": self._now(), "changes": self._sent.changes()}
+            words: page.Snapshot = {"seq": self._seq, "now": self._now(), "changes": self._sent.changes()}
+        return words if self._speed == 1 else {**words, "speed": self._speed}
 
     def _now(self) -> float:
         return round(self._elapsed() / 1e6, 1)

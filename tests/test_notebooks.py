@@ -28,7 +28,34 @@ SHOWS = {
         "(True, True)",
     ],
     "05_approvals_tools_long_runs": ["rent_bike", "receipt", "denied: it rains there", "converting 21.0", "69.8"],
-    "02_runs_as_tables": ["Run completed", "calculate", "duration_source", "usage_statistics", "get_weather", "server"],
+    "02_runs_as_tables": [
+        "Run completed",
+        "calculate",
+        "duration_source",
+        "usage_statistics",
+        "get_weather",
+        "server",
+        "gen_ai.usage.input_tokens",
+        "[redacted]",
+        "(4, ['broken.jsonl is not a run file",
+    ],
+    "03_why_slow_why_costly": [
+        "The context grew from",
+        "The slowest tool is read_page",
+        "read_page was called 2 times with the same arguments",
+        "First divergence, step 1",
+        "6 of 6 completed",
+        "No regression.",
+        "+ read_page",
+    ],
+    "04_ten_thousand_runs": [
+        "run files,",
+        "could not be read, see .unread",
+        "['broken.jsonl is not a run file']",
+        "search_help",
+        "The slowest tool is search_help",
+        "of 7 got worse than the baseline allows",
+    ],
 }
 
 
@@ -47,6 +74,7 @@ def everything(notebook: Any) -> str:
 def test_executed_it_shows_what_it_says(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LETTA_BASE_URL", "LETTA_API_KEY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LETTA_NB_RUNS", "1400")
     shown = everything(execute(path))
     assert [words for words in SHOWS[path.stem] if words.lower() not in shown.lower()] == []
 

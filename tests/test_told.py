@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from recordings import BY_NAME
 
-from letta_nb import feed, record, widget
+from letta_nb import feed, notebook, record, replay, widget
 from letta_nb.log import Received
 from letta_nb.run import Run
 
@@ -33,6 +33,22 @@ class Told:
 @pytest.fixture
 def run() -> Run:
     return record.load_one(BY_NAME["0.16.8/v1_long_tok"].path)
+
+
+@pytest.mark.parametrize(("speed", "told"), [(4.0, {"speed": 4.0}), (1.0, {})])
+def test_a_page_knows_how_fast_a_replay_goes(
+    run: Run, speed: float, told: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[dict[str, Any]] = []
+
+    def show(view: widget.LiveView) -> None:
+        shown.append(view._snapshot())
+
+    monkeypatch.setattr(widget.LiveView, "show", show)
+    monkeypatch.setattr(notebook, "in_notebook", lambda: True)
+    monkeypatch.setattr(replay.Replay, "play", lambda again, view: again.run)
+    run.replay(speed)
+    assert {name: value for name, value in shown[0].items() if name == "speed"} == told
 
 
 def test_events_come_in_parts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

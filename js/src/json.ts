@@ -9,6 +9,12 @@ const MAX = 200_000;
 const DEPTH = 200;
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\]:,]|[^\s{}[\]:,"]+/g;
 
+/**
+ * Signs for what would reorder the text around it, one for one: who approves a call must see what will run. The twin of
+ * letta_nb/cleaning.py, for what a person is asked about.
+ */
+export const marked = (text: string): string => text.replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+
 /** A JSON object or array, whole and short enough to lay out; else null. */
 export function parse(text: string): Json | null {
   if (text.length > MAX || !/^\s*[{[]/.test(text)) return null;
@@ -64,8 +70,11 @@ export function line(json: Json, most = 2000): string {
 export function plain(json: Json): string {
   if (json.kind !== "leaf") return line(json);
   if (!json.raw.startsWith('"')) return json.raw;
-  return JSON.parse(json.raw) as string;
+  return unquoted(json.raw);
 }
+
+/** A string of JSON may hide in an escape what it does not show as it stands. */
+export const unquoted = (raw: string): string => marked(JSON.parse(raw) as string);
 
 export interface Table {
   columns: string[];
@@ -85,5 +94,5 @@ export function table(json: Json): Table | null {
     if (columns.some((key) => cells.get(key)?.kind !== "leaf")) return null;
     rows.push(columns.map((key) => cells.get(key)));
   }
-  return { columns: columns.map((key) => JSON.parse(key) as string), rows };
+  return { columns: columns.map(unquoted), rows };
 }

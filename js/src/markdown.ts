@@ -99,6 +99,8 @@ export class Markdown {
   private written = 0;
   private ended = false;
   private marks: Mark[];
+  /** how the columns of the latest table are aligned */
+  private sides: string[] = [];
   /** the latest block of code */
   private code: Code | null = null;
 
@@ -110,7 +112,12 @@ export class Markdown {
         if (self.stack.length < 2) return;
         if (self.stack.pop() === self.code?.element) self.code?.settle(true);
       },
-      add_text: (self: Markdown, text: string) => self.top.append(text),
+      add_text: (self: Markdown, text: string) => {
+        const last = self.top.lastChild;
+        // one text is one node, in however many pieces it comes; of code it is known up to which node it is coloured
+        if (last?.nodeType === Node.TEXT_NODE && self.top !== self.code?.element) (last as Text).appendData(text);
+        else self.top.append(text);
+      },
       set_attr: (self: Markdown, type: number, value: string) => {
         if (type === smd.LANG && self.code) self.code.lang = value;
         else attribute(self.top, type, value);
@@ -131,10 +138,22 @@ export class Markdown {
 
   private open(type: number): void {
     if (type === smd.DOCUMENT) return void this.stack.push(this.element);
-    const { outer, inner } = make(type, this.top);
-    this.top.append(outer);
+    const { top } = this;
+    const { outer, inner } = make(type, top);
+    if (type === smd.TABLE) this.sides = [];
+    if (type === smd.TABLE_CELL) outer.style.textAlign = this.sides[top.childElementCount] ?? "";
+    top.append(outer);
     this.stack.push(inner);
     if (type === smd.CODE_FENCE || type === smd.CODE_BLOCK) this.code = new Code(inner);
+  }
+
+  /** By `|:--|--:|`, which comes after the cells of the head. */
+  private align(line: string): void {
+    const side = (cell: string): string => (/-:/.test(cell) ? (/:-/.test(cell) ? "center" : "right") : "");
+    this.sides = line.split("|").slice(1).map(side);
+    [...(this.top.firstElementChild?.children ?? [])].forEach((cell, n) => {
+      (cell as HTMLElement).style.textAlign = this.sides[n] ?? "";
+    });
   }
 
   /** The reader has gone back in time: to the last block that was over by then. */
@@ -154,11 +173,15 @@ export class Markdown {
     if (again || text.length < this.written) this.back(text.length);
     if (this.ended) return;
     while (this.written < text.length) {
-      const end = text.indexOf("\n\n", this.written) + 2;
-      const upTo = end > 1 ? end : text.length;
+      const upTo = text.indexOf("\n", this.written) + 1 || text.length;
+      const before = this.parser.table_state;
       smd.parser_write(this.parser, text.slice(this.written, upTo));
+      // the parser keeps to itself what stands in the line under a table's head
+      if (before < 2 && this.parser.table_state === 2)
+        this.align(text.slice(text.lastIndexOf("\n", upTo - 2) + 1, upTo));
       this.written = upTo;
-      if (this.stack.length === this.marks[0]?.depth) this.marks.push(this.mark());
+      const over = text.endsWith("\n\n", upTo) && this.stack.length === this.marks[0]?.depth;
+      if (over) this.marks.push(this.mark());
     }
     if (this.top === this.code?.element) this.code.settle();
     if (done) {

@@ -3,10 +3,12 @@
 import panesCss from "./panes.css";
 import type { Context, More, Pane, Shown } from "./view/context";
 import { ContextPane } from "./view/contextpane";
+import { drawOut } from "./view/drawout";
 import { Highlights } from "./view/highlights";
 import { laneCard } from "./view/lanecard";
 import { MemoryPane } from "./view/memory";
 import { Menu } from "./view/menu";
+import { place } from "./view/place";
 import { entryText } from "./view/plaintext";
 import { Playing } from "./view/player";
 import { Plot } from "./view/plot";
@@ -35,6 +37,8 @@ export const more: More = {
   entryText,
   laneCard,
   tokenCard,
+  drawOut,
+  place,
   plot: (owner) => new Plot(owner),
   player: (ctx, played) => new Playing(ctx, played),
   marks: (signal) => new Highlights(signal),

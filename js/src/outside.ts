@@ -10,8 +10,12 @@ export interface RawSource {
   readonly complete: boolean;
   /** a sentence for the reader, where there are none */
   readonly problem: string | null;
+  /** how many events of these lines had come by a moment, ms: as soon as somebody has read them */
+  upTo?(moment: number): number;
   ask(): void;
 }
+
+type Asked = "file" | "html" | "more";
 
 export interface Outside {
   /** null: nobody listens, this is a saved output */
@@ -33,30 +37,47 @@ export function run(code: string): Promise<More> {
   });
 }
 
+/** The same promise for all who ask; one that failed is forgotten, so that the next who asks tries again. */
+function kept<T>(make: () => Promise<T>): () => Promise<T> {
+  let known: Promise<T> | null = null;
+  return () => {
+    known ??= make().catch((problem) => {
+      known = null;
+      throw problem;
+    });
+    return known;
+  };
+}
+
 const TOO_LARGE = "This run is too large to keep its raw events here; run.events has them.";
 const UNHEARD_MS = 3000;
+const WRITTEN_MS = 10_000;
 const EVERY_MS = 500;
+/** how often a text is asked for, if nobody answers */
+const TIMES = 3;
 
 /** A saved output: the run file is packed beside the view, and unpacked when it is asked for. */
 export class Saved implements Outside {
   readonly send = null;
   readonly raw: RawSource;
-  private file: Promise<string> | null = null;
+  readonly more: () => Promise<More>;
+  private readonly file: () => Promise<string>;
 
   constructor(
-    private readonly code: () => Promise<More>,
+    code: () => Promise<More>,
     private readonly unpack: (() => Promise<string>) | null,
     private readonly page: () => string | null,
     changed: () => void,
   ) {
+    this.more = kept(code);
+    this.file = kept(async () => (unpack ? unpack() : ""));
     const missing = unpack ? null : TOO_LARGE;
     const raw = { lines: [] as string[], complete: !unpack, problem: missing as string | null, ask: () => {} };
     let asked = false;
     raw.ask = () => {
       if (asked || !unpack) return;
       asked = true;
-      this.file ??= unpack();
-      this.file
+      this.file()
         .then((text) => {
           raw.lines = text.split("\n").filter(Boolean);
         })
@@ -71,28 +92,20 @@ export class Saved implements Outside {
     this.raw = raw;
   }
 
-  private loaded: Promise<More> | null = null;
-
-  more(): Promise<More> {
-    this.loaded ??= this.code();
-    return this.loaded;
-  }
-
   async text(what: "file" | "html"): Promise<string | null> {
     if (what === "html") return this.page();
-    if (!this.unpack) return null;
-    this.file ??= this.unpack();
-    return this.file.catch(() => null);
+    return this.unpack ? this.file().catch(() => null) : null;
   }
 }
 
 /** A live run: the kernel is asked, and tells. */
 export class Kernel implements Outside {
-  readonly raw: { lines: string[]; complete: boolean; problem: null; ask(): void };
+  readonly raw: RawSource & { lines: string[]; complete: boolean };
   private asked = Number.NEGATIVE_INFINITY;
   private answered = true;
   private later = 0;
   private readonly waiting = new Map<string, (text: string | null) => void>();
+  private readonly asks = new Map<Asked, Promise<string | null>>();
 
   constructor(
     readonly send: (words: ToKernel) => void,
@@ -126,10 +139,7 @@ export class Kernel implements Outside {
     const told = words as Told | null;
     if (!Array.isArray(told?.lines)) return false;
     if (told.what === "raw") this.told(told);
-    else {
-      this.waiting.get(told.what)?.(told.lines[0] ?? null);
-      this.waiting.delete(told.what);
-    }
+    else this.waiting.get(told.what)?.(told.lines[0] ?? null);
     return true;
   }
 
@@ -147,18 +157,33 @@ export class Kernel implements Outside {
     this.changed();
   }
 
-  private loaded: Promise<More> | null = null;
+  readonly more = kept(() => this.text("more").then((code) => run(code ?? "")));
 
-  more(): Promise<More> {
-    this.loaded ??= this.text("more").then((code) => run(code ?? ""));
-    return this.loaded;
+  /** Rejected when the kernel does not answer. Who asks for what is asked for already waits with the others. */
+  text(what: Asked): Promise<string | null> {
+    let its = this.asks.get(what);
+    if (!its) {
+      its = this.askFor(what).finally(() => {
+        this.asks.delete(what);
+        this.waiting.delete(what);
+      });
+      this.asks.set(what, its);
+    }
+    return its;
   }
 
-  text(what: "file" | "html" | "more"): Promise<string | null> {
-    return new Promise((resolve) => {
-      this.waiting.get(what)?.(null);
-      this.waiting.set(what, resolve);
+  private async askFor(what: Asked): Promise<string | null> {
+    // a large file takes a while to write down
+    const pause = what === "more" ? UNHEARD_MS : WRITTEN_MS;
+    for (let n = 0; n < TIMES; n++) {
+      const heard = new Promise<string | null | undefined>((resolve) => {
+        this.waiting.set(what, resolve);
+        setTimeout(resolve, pause);
+      });
       this.send({ type: "ask", what, have: 0 });
-    });
+      const text = await heard;
+      if (text !== undefined) return text;
+    }
+    throw new Error("the kernel does not answer");
   }
 }

@@ -257,11 +257,12 @@ export interface Batch {
 /**
  * All changes up to and with batch `seq`, each text in one piece. The state of a late view, and of a frozen one.
  *
- * `now` is the kernel's clock for the run, ms.
+ * `now` is the kernel's clock for the run, ms; `speed` how fast that goes, where it is not the time of day (a replay).
  */
 export interface Snapshot {
   seq: number;
   now: number | null;
+  speed?: number;
   changes: Change[];
 }
 

@@ -349,21 +349,14 @@ function byServer(step: Step, calls: Entry[], start: number, arrived: number): P
   return [...phases, phase("unattributed", replied, arrived)];
 }
 
+/** How long each kind went on; what went on side by side counts once. */
 function totalsOf(lanes: Lane[]): Map<PhaseKind, number> {
-  const totals = new Map<PhaseKind, number>();
-  for (const kind of TOTALS) {
-    const ms = union(lanes.flatMap((its) => its.phases.filter((p) => p.kind === kind)));
-    if (ms > 0) totals.set(kind, ms);
+  const made = new Map(TOTALS.map((kind) => [kind, { ms: 0, reach: 0 }]));
+  for (const { kind, start, end } of lanes.flatMap((its) => its.phases).sort((a, b) => a.start - b.start)) {
+    const its = made.get(kind);
+    if (!its) continue;
+    its.ms += Math.max(end - Math.max(start, its.reach), 0);
+    its.reach = Math.max(its.reach, end);
   }
-  return totals;
-}
-
-function union(phases: Phase[]): number {
-  let total = 0;
-  let reach = 0;
-  for (const p of phases.sort((a, b) => a.start - b.start)) {
-    total += Math.max(p.end - Math.max(p.start, reach), 0);
-    reach = Math.max(reach, p.end);
-  }
-  return total;
+  return new Map([...made].flatMap(([kind, { ms }]) => (ms > 0 ? [[kind, ms]] : [])));
 }

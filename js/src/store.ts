@@ -5,6 +5,7 @@
  * another moment changes what is in it, so that what was drawn for it stays where it is.
  */
 
+import { marked } from "./json";
 import type {
   Batch,
   Change,
@@ -88,6 +89,8 @@ const same = (a: object, b: object): boolean => {
 export class Store {
   seq = 0;
   now: number | null = null;
+  /** ms of the run to one of the page: 1 but for a replay */
+  speed = 1;
   head: RunHead = {};
   /** when the server said that the run was over, and when it reported tokens */
   stopAt: number | null = null;
@@ -155,6 +158,7 @@ export class Store {
     dirty.all = true;
     this.seq = snapshot.seq;
     this.now = snapshot.now;
+    this.speed = snapshot.speed ?? 1;
     for (const change of snapshot.changes) this.take(change, dirty);
     this.lost = false;
     return this.drain(dirty);
@@ -231,7 +235,7 @@ export class Store {
     const { entry: index, kind, step, at } = change;
     if (this.entries[index] || index !== this.entries.length) return;
     const facts: EntryFacts = {};
-    if (change.name !== undefined) facts.name = change.name;
+    if (change.name) facts.name = marked(change.name);
     if (change.call_id !== undefined) facts.call_id = change.call_id;
     if (change.approval !== undefined) facts.approval = change.approval;
     this.allEntries[index] ??= {
@@ -272,7 +276,7 @@ export class Store {
   private applyEntry(index: number, facts: EntryFacts, dirty: Dirty): void {
     const entry = this.entries[index];
     if (!entry) return;
-    Object.assign(entry.facts, facts);
+    Object.assign(entry.facts, facts, facts.name && { name: marked(facts.name) });
     entry.returned ||= facts.result !== undefined;
     this.touch(entry, facts.returned ?? null, dirty);
   }

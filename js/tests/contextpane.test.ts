@@ -3,7 +3,7 @@ import type { Change } from "../src/page.gen";
 import { Store } from "../src/store";
 import type { Context } from "../src/view/context";
 import { ContextPane } from "../src/view/contextpane";
-import { load, seen, textOf } from "./util";
+import { complaints, load, paneOf, seen, textOf } from "./util";
 
 afterEach(() => document.body.replaceChildren());
 
@@ -80,5 +80,35 @@ describe("the context window", () => {
     expect(seen(pane.element, ".none").map(textOf)).toEqual([
       "This server reported no tokens by step. At the end the context held 1,915.",
     ]);
+  });
+});
+
+describe("the context window in a view", () => {
+  it("shows how full the window was, and where it was compacted", async () => {
+    const root = await paneOf("multi2_tok_server", "4", [
+      ...[0, 1, 2, 3].map((step): Change => ({ op: "step", at: null, step, context_window: 8000 })),
+      { op: "open", at: 9000, entry: 10, kind: "compaction", step: 2 },
+      {
+        op: "entry",
+        at: 9000,
+        entry: 10,
+        set: { trigger: "context_window_exceeded", tokens_before: 7500, tokens_after: 2000 },
+      },
+    ]);
+    expect(seen(root, ".fl").map(textOf)[0]).toBe("11,853 of 8,00023%");
+    expect(seen(root, ".fill .at").map(textOf)).toEqual([
+      "Context compacted  7,500 to 2,000 tokens  context window exceeded",
+    ]);
+    expect(root.querySelector<HTMLElement>(".notch")?.style.left).toBe("93.75%");
+    expect(await complaints()).toEqual([]);
+  });
+
+  it("says when the size of the window is not known", async () => {
+    const root = await paneOf(
+      "multi2_tok_server",
+      "4",
+      [0, 1, 2, 3].map((step): Change => ({ op: "step", at: null, step, context_window: null })),
+    );
+    expect(seen(root, ".none").map(textOf).join("")).toContain("The size of the context window is not known");
   });
 });

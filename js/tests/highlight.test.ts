@@ -49,6 +49,7 @@ describe("the colours of code", () => {
     ["html", '<a href="x">it\'s for</a>\n<!-- one\n"two" -->', ['string "x"', "comment <!-- one", 'comment "two" -->']],
     ["css", "a { color: #123456; top: 10px }", ["number 10px"]],
     ["c", "i--; j = 2;", ["number 2"]],
+    ["bash", "curl https://x # get", ["comment # get"]],
     ["text", 'return "x"', []],
     ["", 'return "x"', []],
   ])("%s: %s", (language, text, pieces) => expect(coloured(language, text)).toEqual(pieces));
@@ -115,5 +116,6 @@ describe("the colours of code", () => {
   it("are left out of what is too long to be read", () => {
     expect(coloured("js", `let a\n${"let ".repeat(600)}\nlet b`)).toEqual(["keyword let", "keyword let"]);
     expect(coloured("js", "let a\n".repeat(20_000))).toEqual([]);
+    expect(coloured("js", `${"\"'/*".repeat(200_000)}\n${'"'.repeat(1999)}\n`)).toEqual([]);
   });
 });

@@ -1,9 +1,10 @@
 import { afterEach, describe, expect, it } from "vitest";
-import type { MemoryBlock } from "../src/page.gen";
+import type { Change, MemoryBlock } from "../src/page.gen";
 import { Store } from "../src/store";
 import type { Context } from "../src/view/context";
+import { diff } from "../src/view/diff";
 import { MemoryPane } from "../src/view/memory";
-import { load, seen, textOf } from "./util";
+import { complaints, dice, load, paneOf, seen, textOf } from "./util";
 
 afterEach(() => document.body.replaceChildren());
 
@@ -95,5 +96,72 @@ describe("memory", () => {
 
   it("of an agent without blocks is not made up", () => {
     expect(words(shown().pane, ".none")).toEqual(["This agent has no memory blocks."]);
+  });
+});
+
+describe("memory in a view", () => {
+  const blocks: MemoryBlock[] = [
+    { label: "persona", limit: 5000, before: "I help.", after: "I help.", edits: [] },
+    {
+      label: "human",
+      limit: null,
+      before: "Name: Ada\nCity: Paris",
+      after: "Name: Ada\nCity: Rome\nLikes quiet roads\n",
+      edits: [
+        { entry: 2, text: "Name: Ada\nCity: Rome" },
+        { entry: null, text: "Name: Ada\nCity: Rome\nLikes quiet roads\n" },
+      ],
+    },
+  ];
+  const told: Change = { op: "run", at: null, set: { memory: blocks } };
+
+  it("shows what changed, and the call that changed it, first", async () => {
+    const root = await paneOf("multi2_tok_server", "3", [told]);
+    expect(seen(root, ".mem .nm").map(textOf)).toEqual(["human", "persona"]);
+    expect(seen(root, ".mem .pm").map(textOf)).toEqual(["+2 −1", "unchanged"]);
+    expect(seen(root, ".by").map(textOf)).toEqual([
+      "changed by get_weather  in step 1",
+      "changed by none of this run's calls",
+    ]);
+    expect(seen(root, ".diff .added").map(textOf)).toEqual(["+added: City: Rome", "+added: Likes quiet roads"]);
+    expect(await complaints()).toEqual([]);
+    seen(root, ".by .lk")[0]?.click();
+    expect(root.activeElement?.textContent).toContain("get_weather");
+    expect(seen(root, "[aria-selected=true]").map(textOf)).toEqual(["Transcript"]);
+  });
+
+  it("that did not change can be read", async () => {
+    const root = await paneOf("multi2_tok_server", "3", [{ op: "run", at: null, set: { memory: blocks.slice(0, 1) } }]);
+    expect(seen(root, ".none").map(textOf)).toContain("No memory block changed.");
+    seen(root, ".mem .r")[0]?.click();
+    expect(seen(root, ".mem pre").map(textOf)).toEqual(["I help."]);
+  });
+});
+
+describe("a diff", () => {
+  it("leads from one text to the other, whatever they are", () => {
+    const roll = dice(5);
+    const text = (): string =>
+      Array.from({ length: Math.floor(roll() * 9) }, () => "abcd"[Math.floor(roll() * 4)]).join("\n");
+    for (let n = 0; n < 300; n++) {
+      const [before, after] = [text(), text()];
+      const changes = diff(before, after);
+      const side = (kind: string): string =>
+        changes
+          .filter((its) => its.kind !== kind)
+          .map((its) => its.text)
+          .join("\n");
+      expect([side("added"), side("removed")]).toEqual([before, after]);
+    }
+  });
+
+  it("is short, and bounded for what is very long", () => {
+    expect(diff("a\nb\nc", "a\nc")).toEqual([
+      { kind: "same", text: "a" },
+      { kind: "removed", text: "b" },
+      { kind: "same", text: "c" },
+    ]);
+    const lines = (word: string): string => Array.from({ length: 5000 }, (_, n) => `${word} ${n}`).join("\n");
+    expect(diff(lines("a"), lines("b"))).toHaveLength(10_000);
   });
 });

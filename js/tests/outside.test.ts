@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Kernel, Saved } from "../src/outside";
 import type { ToKernel } from "../src/page.gen";
 
@@ -73,7 +73,92 @@ describe("what a live view asks the kernel", () => {
   });
 });
 
+describe("a text that the kernel is asked for", () => {
+  const asking = (): { kernel: Kernel; sent: string[]; tell(what: "file" | "html" | "more", text: string): void } => {
+    const sent: string[] = [];
+    const kernel = new Kernel(
+      (words) => sent.push((words as { what: string }).what),
+      () => false,
+      () => {},
+    );
+    return { kernel, sent, tell: (what, text) => void kernel.heard({ what, have: 0, lines: [text], more: false }) };
+  };
+  /** Code that gives itself, as `more.js` does. */
+  const code = `document.lnbScript?.lnbMore?.({ css: "here" })`;
+
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.restoreAllMocks();
+  });
+
+  it("is given to all who asked for it, and asked for once", async () => {
+    const { kernel, sent, tell } = asking();
+    const both = [kernel.text("file"), kernel.text("file"), kernel.text("html")];
+    expect(sent).toEqual(["file", "html"]);
+    tell("file", "a file");
+    tell("html", "a page");
+    expect(await Promise.all(both)).toEqual(["a file", "a file", "a page"]);
+    const again = kernel.text("file");
+    expect(sent).toEqual(["file", "html", "file"]);
+    tell("file", "a longer one");
+    expect(await again).toBe("a longer one");
+  });
+
+  it("is asked for again when it went unheard, and at last is not to be had", async () => {
+    const { kernel, sent, tell } = asking();
+    const late = kernel.text("html");
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(sent).toEqual(["html", "html"]);
+    tell("html", "late");
+    expect(await late).toBe("late");
+    const never = kernel.text("file");
+    const refused = expect(never).rejects.toThrow("the kernel does not answer");
+    await vi.advanceTimersByTimeAsync(30_000);
+    await refused;
+    expect(sent.filter((what) => what === "file")).toHaveLength(3);
+    const next = kernel.text("file");
+    tell("file", "there it is");
+    expect(await next).toBe("there it is");
+  });
+
+  it("if it is code, is asked for again by the next who wants it", async () => {
+    const { kernel, sent, tell } = asking();
+    const refused = [kernel.more(), kernel.more()].map((its) => expect(its).rejects.toThrow("does not answer"));
+    await vi.advanceTimersByTimeAsync(9000);
+    await Promise.all(refused);
+    expect(sent).toEqual(["more", "more", "more"]);
+    const more = kernel.more();
+    // this page runs no scripts: what runs them gives what they would give
+    vi.spyOn(document.head, "append").mockImplementation((script) => {
+      expect((script as HTMLScriptElement).textContent).toBe(code);
+      (script as unknown as { lnbMore(it: unknown): void }).lnbMore({ css: "here" });
+    });
+    tell("more", code);
+    expect((await more).css).toBe("here");
+    expect(kernel.more()).toBe(kernel.more());
+    expect(sent).toHaveLength(4);
+  });
+});
+
 describe("a saved output", () => {
+  it("tries again to unpack its code when that has failed", async () => {
+    let times = 0;
+    const saved = new Saved(
+      async () => {
+        if (times++ === 0) throw new Error("not now");
+        return { css: "here" } as never;
+      },
+      null,
+      () => null,
+      () => {},
+    );
+    await expect(saved.more()).rejects.toThrow("not now");
+    expect((await saved.more()).css).toBe("here");
+    await saved.more();
+    expect(times).toBe(2);
+  });
+
   it("that cannot be unpacked says so", async () => {
     let changed = 0;
     const saved = new Saved(

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { RawSource } from "../src/outside";
 import { curlOf, type RawRow, received, rowOf, runOf } from "../src/view/rawlines";
 import { Sift } from "../src/view/rawsift";
-import { complaints, dice, load, press, rootOf, saved, seen, textOf } from "./util";
+import { complaints, dice, frame, load, press, rootOf, saved, seen, textOf } from "./util";
 
 afterEach(() => document.body.replaceChildren());
 
@@ -304,6 +304,59 @@ describe("the pane of raw events", () => {
     seen(root, "button.rw").at(-1)?.click();
     curl.click();
     expect(copied.pop()).toContain('"approve":true');
+  });
+
+  it("copies the row that has the focus, as it came, and keeps the key from the notebook", async () => {
+    const copied: string[] = [];
+    const writeText = async (text: string): Promise<void> => void copied.push(text);
+    Object.defineProperty(navigator, "clipboard", { value: { writeText }, configurable: true });
+    const root = await shown("multi2_tok_server", file("multi2_tok_server"));
+    const lines = linesOf("multi2_tok_server");
+    const escaped: string[] = [];
+    document.body.onkeydown = ({ key }) => void escaped.push(key);
+    seen(root, "button.rw")[0]?.focus();
+    press(root, "c", root.activeElement);
+    expect(JSON.parse(copied.pop() ?? "").run).toBeDefined();
+    press(root, "j", root.activeElement);
+    press(root, "c", root.activeElement);
+    expect(copied).toEqual([received(lines[1] as string)]);
+    press(root, "j", root.activeElement);
+    press(root, "c", root.activeElement);
+    expect(copied.pop()?.split("\n")).toEqual(lines.slice(2, 9).map(received));
+    await expect.poll(() => seen(root, "button.rw>:nth-child(3)").map(textOf)[2]).toBe("Copied");
+    document.body.onkeydown = null;
+    expect(escaped).toEqual([]);
+  });
+
+  it("is counted up to the moment that is shown", async () => {
+    const root = await shown("multi2_tok_server", file("multi2_tok_server"));
+    const tab = (): string => seen(root, "[role=tab]").map(textOf)[1] ?? "";
+    const ats = linesOf("multi2_tok_server").flatMap((line) => JSON.parse(line).at ?? []) as number[];
+    expect([tab(), ats.length]).toEqual(["Raw 64", 64]);
+    const by = (ms: number): number => ats.filter((at) => at * 1000 <= ms).length;
+    let before = 64;
+    for (const _ of "123") {
+      press(root, "{");
+      await frame();
+      // in whole ms
+      const moment = Number(root.querySelector(".rail")?.getAttribute("aria-valuenow"));
+      const number = Number(tab().slice(4));
+      expect(number).toBeGreaterThanOrEqual(by(moment - 0.6));
+      expect(number).toBeLessThanOrEqual(by(moment + 0.6));
+      expect(number).toBeLessThan(before);
+      before = number;
+    }
+    expect(before).toBeGreaterThan(0);
+    press(root, "End");
+    await frame();
+    expect(tab()).toBe("Raw 64");
+  });
+
+  it("is not counted at a moment before its lines are here", async () => {
+    const root = rootOf(saved(load("multi2_tok_server"), async () => file("multi2_tok_server")));
+    press(root, "{");
+    await frame();
+    expect(seen(root, "[role=tab]").map(textOf)[1]).toBe("Raw");
   });
 
   it("keeps in the page what is near, of however many", async () => {

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import axe from "axe-core";
+import { expect } from "vitest";
 import { mount } from "../src/frozen";
 import type { Batch, Change, Snapshot } from "../src/page.gen";
 import type { More } from "../src/view/context";
@@ -106,6 +107,17 @@ export function saved(snapshot: Snapshot, raw: (() => Promise<string>) | null = 
   document.body.append(output);
   mount(output, snapshot, more, raw);
   return output;
+}
+
+let shownPanes = 0;
+
+/** A saved run with more told of it, at the pane that a key opens. */
+export async function paneOf(name: string, key: string, more: Change[]): Promise<ShadowRoot> {
+  const uid: Change = { op: "run", at: 0, set: { uid: `pane-${++shownPanes}` } };
+  const root = rootOf(saved({ ...load(name), changes: [...load(name).changes, uid, ...more] }));
+  press(root, key);
+  await expect.poll(() => seen(root, "[role=tabpanel]").map(textOf).join("")).not.toMatch(/^(One moment)?$/);
+  return root;
 }
 
 /** What is seen: the test page lays nothing out, but it knows what is hidden. */

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { mount } from "../src/frozen";
-import { safeUrl } from "../src/markdown";
+import { Markdown, safeUrl } from "../src/markdown";
 import type { Change, Snapshot } from "../src/page.gen";
 import widget from "../src/widget";
-import { complaints, dice, fakeModel, frame, load, more, names, rootOf, saved, torn } from "./util";
+import { complaints, dice, fakeModel, frame, load, more, names, press, rootOf, saved, torn } from "./util";
 
 beforeEach(() => document.body.replaceChildren());
 afterEach(() => document.body.replaceChildren());
@@ -151,6 +151,129 @@ describe("hostile text", () => {
       expect(safeUrl(url), url).toBeNull();
     }
     expect(safeUrl("https://letta.com/a")).toBe("https://letta.com/a");
+  });
+});
+
+describe("what would reorder the text around it", () => {
+  const signs = [..."\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"];
+  /** `rm -rf` that reads as something else, in a call that waits for a person. */
+  const asked = (sign: string, args: string): Snapshot => ({
+    seq: 0,
+    now: 50,
+    changes: [
+      { op: "run", at: 0, set: { uid: `signs-${sign}-${args}`, status: "requires_approval", timed: true, ended: 50 } },
+      { op: "open", at: 1, entry: 0, kind: "tool_call", step: 0, name: null, call_id: "c", approval: "pending" },
+      { op: "entry", at: 2, entry: 0, set: { name: `sh${sign}ell` } },
+      { entry: 0, text: args, at: 3 },
+    ],
+  });
+
+  it.each(signs)("is shown as a sign in the name and the arguments of a call: %j", (sign) => {
+    for (const args of [`{"cmd${sign}": "rm ${sign}-rf"}`, `rm ${sign}-rf`, `[{"a": "${sign}"}, {"a": "b"}]`]) {
+      const root = rootOf(saved(asked(sign, args)));
+      const text = (): string => root.querySelector(".lnb")?.textContent ?? "";
+      expect(text()).not.toContain(sign);
+      expect(text()).toContain("sh\ufffdell");
+      if (!args.startsWith("[")) expect(text()).toContain("rm \ufffd-rf");
+      root.querySelector<HTMLElement>("button.r")?.click();
+      expect(text()).not.toContain(sign);
+      for (const its of root.querySelectorAll("*"))
+        for (const { value } of its.attributes) expect(value).not.toContain(sign);
+      document.body.replaceChildren();
+    }
+  });
+
+  it("is shown in what an escape hides too", () => {
+    const escaped = JSON.stringify({ k: "v" }).replace("k", "\\u202ek");
+    const root = rootOf(saved(asked("\u202e", escaped)));
+    root.querySelector<HTMLElement>("button.r")?.click();
+    expect(root.querySelector(".m.args")?.textContent).toBe('\ufffdk "v"');
+    expect(root.querySelector(".lnb")?.textContent).not.toContain("\u202e");
+  });
+
+  it("stays in what is read, where a language needs it", () => {
+    const changes: Change[] = [
+      { op: "run", at: 0, set: { uid: "signs-said", status: "completed" } },
+      { op: "open", at: 1, entry: 0, kind: "assistant", step: 0 },
+      { entry: 0, text: "\u05d0\u200e (a)", at: 2 },
+    ];
+    expect(rootOf(saved({ seq: 0, now: 2, changes })).querySelector(".md")?.textContent).toBe("\u05d0\u200e (a)");
+  });
+});
+
+describe("a very long answer", () => {
+  const giant = `${"A line with **bold** and `code` in it.\n\n".repeat(3000)}The end.\n`;
+  const changes = (uid: string, status: "running" | "completed"): Change[] => [
+    { op: "run", at: 0, set: { uid, status, timed: true, ended: status === "completed" ? 9 : null } },
+    { op: "open", at: 1, entry: 0, kind: "assistant", step: 0 },
+    { entry: 0, text: giant, at: 2 },
+  ];
+  const paragraphs = (root: ShadowRoot): number => root.querySelectorAll(".md p").length;
+
+  it("is drawn in part, and whole when it is asked for", () => {
+    const root = rootOf(saved({ seq: 0, now: 9, changes: changes("giant", "completed") }));
+    expect(paragraphs(root)).toBeGreaterThan(500);
+    expect(paragraphs(root)).toBeLessThan(1000);
+    const button = root.querySelector(".answer .lk") as HTMLElement;
+    return expect
+      .poll(() => button.hidden)
+      .toBe(false)
+      .then(() => {
+        expect(button.textContent).toBe("Show all, 120 kB");
+        button.click();
+        expect(paragraphs(root)).toBe(3001);
+        expect(root.querySelector(".md")?.textContent?.trim().endsWith("The end.")).toBe(true);
+        expect(button.hidden).toBe(true);
+      });
+  });
+
+  it("is copied whole", async () => {
+    const copied: string[] = [];
+    const writeText = async (text: string): Promise<void> => void copied.push(text);
+    Object.defineProperty(navigator, "clipboard", { value: { writeText }, configurable: true });
+    const root = rootOf(saved({ seq: 0, now: 9, changes: changes("giant-copied", "completed") }));
+    const row = root.querySelector<HTMLElement>(".r[data-key=e0]");
+    row?.focus();
+    press(root, "c", row);
+    await expect.poll(() => copied).toHaveLength(1);
+    expect(copied[0]).toContain("The end.");
+    expect(copied[0]?.split("bold")).toHaveLength(3001);
+  });
+
+  it("is whole while it grows: the reader is at its end", () => {
+    const fake = fakeModel("giant-live", { seq: 1, now: 5, changes: changes("giant-live", "running") });
+    const el = document.body.appendChild(document.createElement("div"));
+    const end = widget.render({ model: fake.model, el });
+    expect(paragraphs(rootOf(el))).toBe(3001);
+    end();
+  });
+
+  it("has one node for each text, in however many pieces it came", () => {
+    const answer = new Markdown();
+    const text = "Some words in **bold words** and more of them.";
+    for (let n = 0; n <= text.length; n++) answer.update(text.slice(0, n), n === text.length);
+    const whole = new Markdown();
+    whole.update(text, true);
+    expect(answer.element.innerHTML).toBe(whole.element.innerHTML);
+    expect([...(answer.element.firstChild?.childNodes ?? [])].map((its) => its.nodeName)).toEqual([
+      "#text",
+      "STRONG",
+      "#text",
+    ]);
+  });
+});
+
+describe("step numbers", () => {
+  it("that are wider than their column stand out to the left, away from what is said", () => {
+    const changes: Change[] = [{ op: "run", at: 0, set: { uid: "thousand", status: "completed", timed: false } }];
+    for (let n = 0; n < 1001; n++) {
+      changes.push({ op: "open", at: null, entry: n, kind: "assistant", step: n }, { entry: n, text: "x" });
+    }
+    const root = rootOf(saved({ seq: 0, now: null, changes }));
+    const shown = new Map(
+      [...root.querySelectorAll<HTMLElement>(".tx .r .n")].map((its) => [its.textContent, its.style.marginLeft]),
+    );
+    expect([shown.get("2"), shown.get("999"), shown.get("1000"), shown.get("1001")]).toEqual(["", "-2.5px", "-9px", "-9px"]);
   });
 });
 

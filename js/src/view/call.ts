@@ -1,6 +1,6 @@
 /** What a tool call says of itself, read off its entry. */
 
-import { type Json, line, parse } from "../json";
+import { type Json, line, parse, unquoted } from "../json";
 import { answeredAt, arriving, callsOf, startOf, waits } from "../phases";
 import type { Entry, Store } from "../store";
 import { patience, time } from "../time";
@@ -112,7 +112,7 @@ export type Pair = [key: string, value: string];
 export function pairs(text: string): Pair[] | null {
   const json = parse(text);
   if (json?.kind !== "object") return null;
-  return json.items.slice(0, 12).map(([key, value]) => [JSON.parse(key) as string, oneLine(value)]);
+  return json.items.slice(0, 12).map(([key, value]) => [unquoted(key), oneLine(value)]);
 }
 
 function oneLine(json: Json): string {

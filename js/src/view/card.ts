@@ -1,13 +1,14 @@
 /** The hover card: what a lane, or the token count, is made of. One a view; it never takes the pointer. */
 
 import { h, show } from "../dom";
+import type { More } from "./context";
 
 const DELAY_MS = 80;
-const GAP = 4;
-const WIDTH = 318;
 
 export class Card {
   readonly element = h("div", "card");
+  /** comes with the code that knows what the card says */
+  place: More["place"] | null = null;
   private timer = 0;
   private anchor: Element | null = null;
   private asked: (() => void) | null = null;
@@ -40,14 +41,7 @@ export class Card {
     this.anchor = anchor;
     this.element.replaceChildren(...nodes);
     show(this.element, true);
-    const frame = this.frame.getBoundingClientRect();
-    const at = anchor.getBoundingClientRect();
-    const height = this.element.offsetHeight;
-    const under = at.bottom + GAP + height <= window.innerHeight || at.top - GAP - height < 0;
-    const top = under ? at.bottom + GAP : at.top - GAP - height;
-    const left = Math.min(at.left + at.width * fraction, frame.right - WIDTH - 12);
-    this.element.style.top = `${top - frame.top - 1}px`;
-    this.element.style.left = `${Math.max(4, left - frame.left)}px`;
+    this.place?.(this.element, this.frame, anchor, fraction);
   }
 
   /** What could not be told when it was asked can be now. */

@@ -14,12 +14,12 @@ const clocks = new WeakMap<Store, Clock>();
 export function clockOf(store: Store): Clock {
   let clock = clocks.get(store);
   if (clock) return clock;
-  // the page's clock less the kernel's: the batch that was soonest here tells it best
+  // the page's clock, as fast as the kernel's, less that: the batch that was soonest here tells it best
   let offset = Number.POSITIVE_INFINITY;
   let heard = performance.now();
   const hear = (): void => {
     heard = performance.now();
-    if (store.now !== null) offset = Math.min(offset, heard - store.now);
+    if (store.now !== null) offset = Math.min(offset, heard * store.speed - store.now);
   };
   hear();
   store.listen(hear);
@@ -30,7 +30,7 @@ export function clockOf(store: Store): Clock {
       const goes = live && (store.running || store.paused);
       if (ended !== null && !goes) return ended;
       const told = Math.max(store.now ?? 0, ended ?? 0);
-      return goes && Number.isFinite(offset) ? Math.max(told, performance.now() - offset) : told;
+      return goes && Number.isFinite(offset) ? Math.max(told, performance.now() * store.speed - offset) : told;
     },
     quiet: () => performance.now() - heard,
   };

@@ -79,7 +79,8 @@ export class CompareView {
     const redraw = (): void => {
       for (const row of this.rows) row.update();
     };
-    const still = { more, now: () => end, live: () => false, calm: () => true, reveal: () => {}, travel: () => {} };
+    const no = (): boolean => false;
+    const still = { more, missing: no, now: () => end, live: no, calm: () => true, reveal: () => {}, travel: () => {} };
     return { lanes, ctx: { store, ui, id: `${this.id}${name}`, send: null, outside, redraw, ...still } };
   }
 

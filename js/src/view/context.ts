@@ -51,6 +51,15 @@ export interface PlotOwner {
   describe(lane: Lane): HTMLElement[] | null;
 }
 
+/** Lanes, in which a part of the time can be drawn out. */
+export interface Timed {
+  readonly element: HTMLElement;
+  readonly grid: HTMLElement;
+  readonly scale: Scale | null;
+  readonly card: PlotOwner["card"];
+  readonly ctx: Context;
+}
+
 export interface LanesPlot {
   readonly canvas: HTMLCanvasElement;
   height(count: number): number;
@@ -84,6 +93,9 @@ export interface More {
   tokenCard(store: Store): HTMLElement[];
   laneCard(store: Store, fall: Waterfall, lane: Lane): HTMLElement[];
   plot(owner: PlotOwner): LanesPlot;
+  drawOut(timed: Timed): void;
+  /** puts the hover card where it belongs */
+  place(card: HTMLElement, frame: HTMLElement, anchor: Element, fraction: number): void;
   marks(signal: AbortSignal): Marks;
   player(ctx: Context, played: Played): Player;
   readonly css: string;
@@ -112,8 +124,10 @@ export interface Context {
   calm(): boolean;
   /** open an entry, bring it into view and put the focus on it */
   reveal(entry: number): void;
-  /** code that is not here yet, and its style */
-  more(): Promise<More>;
+  /** code that is not here yet, and its style; null: it could not be had, and the reader is told so */
+  more(): Promise<More | null>;
+  /** it was asked for, and could not be had */
+  missing(): boolean;
   /** show the run as it stood at a moment, ms; null: its end */
   travel(moment: number | null): void;
 }

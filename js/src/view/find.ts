@@ -147,7 +147,8 @@ export class Find {
 
   private async load(): Promise<void> {
     this.loading = true;
-    this.highlights = (await this.ctx.more()).marks(this.signal);
+    const more = await this.ctx.more();
+    this.highlights ??= more?.marks(this.signal) ?? null;
     this.mark();
   }
 
@@ -210,6 +211,8 @@ export class Find {
     for (const { element, pressed } of this.chips) set(element, { "aria-pressed": String(pressed()) });
     // another view of the run may have been typed into
     if (this.input.value !== sought.query) this.input.value = sought.query;
+    // what could not be had is asked for again when the bar is opened anew
+    if (!sought.open) this.loading = !!this.highlights;
     if (!sought.open) return void show(this.none, false);
     if (!this.loading) void this.load();
     this.figures();

@@ -139,7 +139,7 @@ export class Header {
 
   private async load(): Promise<void> {
     this.more = await this.ctx.more();
-    this.card.again();
+    if (this.more) this.card.again();
   }
 
   tick(): void {

@@ -78,8 +78,9 @@ export class Keys {
   }
 
   private async showHelp(): Promise<void> {
-    const { keys } = await this.ctx.more();
-    const rows = keys.flatMap(([keys, words]) => [h("dt", "", h("kbd", "", keys)), h("dd", "", words)]);
+    const more = await this.ctx.more();
+    if (!more) return;
+    const rows = more.keys.flatMap(([keys, words]) => [h("dt", "", h("kbd", "", keys)), h("dd", "", words)]);
     this.help.replaceChildren(h("dl", "", ...rows));
     show(this.help, this.help.hidden === true);
   }
@@ -133,7 +134,7 @@ export class Keys {
     const entry = this.ctx.store.entries[this.entryOf(row)];
     const note = row?.querySelector<HTMLElement>(".x");
     if (!row || !entry || !note) return false;
-    void this.ctx.more().then((more) => copy(more.entryText(this.ctx.store, entry), note));
+    void this.ctx.more().then((more) => more && copy(more.entryText(this.ctx.store, entry), note));
     return true;
   }
 }

@@ -14,7 +14,6 @@ const LABELLED = 8;
 /** how often very many lanes are drawn while they grow */
 const PLOT_MS = 250;
 const EPS = 0.05;
-const DRAG_PX = 6;
 /** px, as in the style sheet; else 2 */
 const LEAST: Record<string, number> = { gap: 8, tick: 1, sp: 0, cutoff: 11 };
 
@@ -104,7 +103,7 @@ class LaneRow {
 }
 
 export class Lanes implements PlotOwner {
-  private readonly grid = h("div", "grid");
+  readonly grid = h("div", "grid");
   private readonly now = h("i", "now");
   private readonly list = h("ul");
   readonly element = h("div", "lanes", this.grid, this.list);
@@ -117,10 +116,8 @@ export class Lanes implements PlotOwner {
   /** the lane that one is at, of many */
   private at = 0;
   private shape = "";
-  private scale: Scale | null = null;
+  scale: Scale | null = null;
   private live = false;
-  /** where the reader drew out a part of the time, 0 to 1 of the track */
-  private readonly drawn = h("i", "drawn");
   moment: number | null = null;
 
   constructor(
@@ -129,7 +126,8 @@ export class Lanes implements PlotOwner {
   ) {
     set(this.list, { "aria-label": "Time by step" });
     this.list.addEventListener("keydown", (event) => this.move(event));
-    this.element.addEventListener("pointerdown", (event) => this.draw(event));
+    // what a pointer can do here comes with the pointer
+    this.element.addEventListener("pointerenter", () => this.more || void this.load());
   }
 
   /** A person is waited for: what grows does so in whole seconds. */
@@ -139,49 +137,16 @@ export class Lanes implements PlotOwner {
 
   private async load(): Promise<void> {
     const more = await this.ctx.more();
-    if (this.more) return;
+    if (this.more || !more) return;
     this.more = more;
     // who asked for it may still be there
     this.card.again();
     this.plot = more.plot(this);
+    more.drawOut(this);
     this.element.append(this.plot.canvas);
     this.plotted = 0;
     this.shape = "";
     if (this.fall && this.scale) this.update(this.fall, this.scale, this.live, this.moment);
-  }
-
-  /** Draw out a part of the time to see it closer. */
-  private draw(down: PointerEvent): void {
-    const box = this.grid.getBoundingClientRect();
-    const at = (event: PointerEvent): number => (event.clientX - box.left) / box.width;
-    const { scale, element, drawn } = this;
-    if (down.button !== 0 || !scale || at(down) < 0 || at(down) > 1) return;
-    let range: [number, number] | null = null;
-    const move = (event: PointerEvent): void => {
-      // let go of outside
-      if (!event.buttons) {
-        end(event);
-        return;
-      }
-      const far = Math.abs(event.clientX - down.clientX) >= DRAG_PX;
-      range = far || range ? ([at(down), at(event)].sort((a, b) => a - b) as [number, number]) : null;
-      if (!range) return;
-      this.card.close();
-      element.setPointerCapture(down.pointerId);
-      drawn.style.left = `${Math.max(range[0], 0) * 100}%`;
-      drawn.style.right = `${(1 - Math.min(range[1], 1)) * 100}%`;
-      this.grid.append(drawn);
-    };
-    const end = (event: Event): void => {
-      for (const name of ["pointerup", "pointercancel"]) element.removeEventListener(name, end);
-      element.removeEventListener("pointermove", move);
-      drawn.remove();
-      if (!range || event.type !== "pointerup") return;
-      this.ctx.ui.zoom = [scale.ms(range[0]), scale.ms(range[1])];
-      this.ctx.redraw();
-    };
-    element.addEventListener("pointermove", move);
-    for (const name of ["pointerup", "pointercancel"]) element.addEventListener(name, end);
   }
 
   go(lane: Lane): void {
@@ -199,7 +164,8 @@ export class Lanes implements PlotOwner {
     const { lanes } = fall;
     show(this.element, lanes.length > 0);
     const many = lanes.length > FEW;
-    if (many && !this.plot) void this.load();
+    // what could not be had is asked for again by who comes near, not by each frame
+    if (many && !this.plot && !this.ctx.missing()) void this.load();
     // in rows as long as the code for more is not here
     const plotted = many && this.plot !== null;
     const { classList, style } = this.element;

@@ -6,6 +6,7 @@ import { pythonText, transcriptText } from "./plaintext";
 import { copy } from "./text";
 
 const DONE_MS = 1500;
+const MOMENT = "One moment";
 
 export class Menu {
   private readonly list = set(h("div", "menu"), { role: "menu", "aria-label": "More" });
@@ -52,10 +53,13 @@ export class Menu {
 
   private async save(what: "file" | "html", name: string, from: HTMLElement): Promise<void> {
     const before = from.textContent;
-    from.textContent = "One moment";
-    const text = await this.ctx.outside.text(what);
-    from.textContent = text === null ? "Not kept in this output" : "Saved";
-    if (text !== null) {
+    // it is on its way
+    if (before === MOMENT) return;
+    from.textContent = MOMENT;
+    const text = await this.ctx.outside.text(what).catch(() => undefined);
+    from.textContent =
+      text === undefined ? "The kernel did not answer" : text === null ? "Not kept in this output" : "Saved";
+    if (typeof text === "string") {
       const link = h("a");
       link.href = URL.createObjectURL(new Blob([text], { type: what === "html" ? "text/html" : "application/jsonl" }));
       link.download = name;

@@ -4,7 +4,7 @@ import { button, h, say, set, show } from "../dom";
 import type { RawSource } from "../outside";
 import type { Context } from "./context";
 import { RawChips } from "./rawchips";
-import { curlOf, type RawRow, received, rowOf, runOf } from "./rawlines";
+import { curlOf, type RawRow, received, rowOf, runOf, upTo } from "./rawlines";
 import { RawList } from "./rawlist";
 import { Sift, type Wanted } from "./rawsift";
 import { copy } from "./text";
@@ -51,10 +51,12 @@ export class RawPane {
     const tools = h("span", "ends", curl, json);
     const bar = h("div", "find", input, this.chips.element, h("label", "chip", fold, "Fold deltas"), tools);
     const head = h("div", "rw head dd");
+    this.list.box.addEventListener("keydown", (event) => this.copied(event));
     for (const word of ["", "#", "at, s", "gap", "type", "content"]) head.append(h("span", "", word));
     this.table = h("div", "", head, this.list.box);
     this.element = h("div", "", bar, this.table, this.note);
     this.sift = new Sift(this.wanted, source);
+    source.upTo = (moment) => upTo(source.lines, moment);
   }
 
   update(): void {
@@ -134,10 +136,26 @@ export class RawPane {
     show(this.note, this.note.textContent !== "");
   }
 
-  private body(row: RawRow): HTMLElement {
+  /** Each line that a row stands for, as it was received. */
+  private texts(row: RawRow): string[] {
     const lines = this.source.lines.slice(row.line, row.last + 1);
-    const texts = row.request ? lines : lines.map(received);
+    return row.request ? lines : lines.map(received);
+  }
+
+  private body(row: RawRow): HTMLElement {
+    const texts = this.texts(row);
     return texts.length === 1 ? valueView(texts[0] ?? "") : textView(texts.join("\n"));
+  }
+
+  /** `c`: the row that one is at. */
+  private copied(event: KeyboardEvent): void {
+    const { row } = this.list;
+    const line = (event.target as Element).closest("[role=listitem]")?.querySelector(".rw");
+    if (event.key !== "c" || event.ctrlKey || event.metaKey || event.altKey || !row || !line) return;
+    event.preventDefault();
+    event.stopPropagation();
+    // said where the time stands, which is seen at any width
+    void copy(this.texts(row).join("\n"), line.children[2] as HTMLElement);
   }
 
   private clear(event: KeyboardEvent): void {

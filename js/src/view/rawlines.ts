@@ -157,5 +157,12 @@ export function curlOf(text: string, run: Facts): string {
   return `curl -N -X POST ${[url, ...options].join(" \\\n  ")}\n`;
 }
 
+/** Events that had come by a moment, ms. */
+export function upTo(lines: readonly string[], moment: number): number {
+  const at = (line: string): number => Number(/^{"at":([\d.]+)/.exec(line)?.[1] ?? Number.NaN) * 1000;
+  // the page's moments are rounded to 0.1 ms
+  return lines.filter((line) => at(line) < moment + 0.06).length;
+}
+
 /** What the first line of a run file says of the run. */
 export const runOf = (header: string): Facts => facts(parsed(header).run);

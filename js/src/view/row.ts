@@ -27,6 +27,8 @@ export class Row {
     this.body.id = `${ctx.id}${key}`;
     this.chevron = number === null;
     if (number) say(this.lead, number);
+    // what is wider than its column stands out to the left
+    if (number && number.length > 2) this.lead.style.marginLeft = `${17 - 6.5 * number.length}px`;
     if (number !== null) this.element.classList.add("head");
     this.line = this.made();
     add(this.element, this.line, this.body);

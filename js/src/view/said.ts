@@ -66,8 +66,9 @@ export class FoldedText {
   }
 }
 
-/** characters of an answer of which only what is seen is laid out */
+/** characters of an answer of which only what is seen is laid out, and of which only so much is drawn unasked */
 const LONG = 8_000;
+const MOST = 30_000;
 
 /** An answer: markdown, whole; the last one larger. */
 export class AnswerRow {
@@ -83,7 +84,12 @@ export class AnswerRow {
     number: string | null = null,
   ) {
     this.row = new Row(ctx, `e${entry.index}`, number);
-    this.clip = new Clip(this.markdown.element, 40, () => entry.text);
+    this.clip = new Clip(
+      this.markdown.element,
+      40,
+      () => entry.text,
+      () => ctx.redraw(),
+    );
     this.row.content.append(bar("answer"), this.clip.element, this.note);
     this.row.content.classList.add("answer");
   }
@@ -94,7 +100,11 @@ export class AnswerRow {
     // of a short one the exact height matters, and laying it out costs nothing
     this.row.content.classList.toggle("long", this.entry.whole.length > LONG);
     show(this.note, !!this.entry.facts.cut);
-    this.markdown.update(this.entry.text, !growing);
+    const { text } = this.entry;
+    const end = growing || this.clip.whole ? 0 : text.indexOf("\n", MOST) + 1;
+    this.clip.cut = end > 0;
+    this.row.content.classList.toggle("part", end > 0);
+    this.markdown.update(text.slice(0, end || undefined), !growing);
     if (!growing && !this.done) this.clip.later();
     this.done = !growing;
   }

@@ -6,6 +6,7 @@ import { unheard } from "./answer";
 import type { Context } from "./context";
 
 const UNHEARD_MS = 3000;
+export const LOST = "A part of this view could not be loaded. Ask for it again to try again.";
 const only = (sentence: string): Say => ({ sentence, more: "", words: "", way: "", dim: false });
 
 export class SayLine {
@@ -21,7 +22,9 @@ export class SayLine {
     const { store } = this.ctx;
     if (store.lost) return only("Some updates were lost; asking the kernel again.");
     if (unheard(this.ctx)) return only("The kernel is busy and has not heard the answer.");
-    return this.stopping() ?? store.head.say ?? null;
+    const said = this.stopping() ?? store.head.say ?? null;
+    if (!this.ctx.missing()) return said;
+    return said ? { ...said, more: `${said.more} ${LOST}` } : only(LOST);
   }
 
   /** Stop was pressed and nothing came of it yet: who has not answered. */

@@ -182,9 +182,9 @@ export class Scrubber implements Played {
   async toggle(): Promise<void> {
     const more = await this.ctx.more();
     // after the wait: it may have been pressed twice
-    this.player ??= more.player(this.ctx, this);
-    if (this.player.on) this.player.pause();
-    else if (this.able) this.player.start();
+    this.player ??= more?.player(this.ctx, this) ?? null;
+    if (this.player?.on) this.player.pause();
+    else if (this.able) this.player?.start();
     this.ctx.redraw();
   }
 

@@ -103,7 +103,9 @@ function countIn(entry: Entry, query: string): number {
   const size = texts.reduce((sum, text) => sum + text.length, 0);
   const known = counted.get(entry);
   if (known?.query === query && known.size === size) return known.count;
-  const count = texts.reduce((sum, text) => sum + occurrences(plain(text), query).length, 0);
+  let count = texts.reduce((sum, text) => sum + occurrences(plain(text), query).length, 0);
+  // what a reader sees as `quiet road` may be written as `**quiet** road`
+  if (!count && entry.kind === "assistant") count = occurrences(plain(entry.text.replace(/\*\*|`/g, "")), query).length;
   counted.set(entry, { query, size, count });
   return count;
 }

@@ -19,6 +19,7 @@ export class Tabs {
   private readonly search: HTMLButtonElement;
   private readonly events = h("i");
   private menu: Menus | null = null;
+  private opening = false;
 
   constructor(
     private readonly ctx: Context,
@@ -46,9 +47,13 @@ export class Tabs {
   }
 
   private async openMenu(from: HTMLElement): Promise<void> {
+    // pressed again while the menu is on its way
+    if (this.opening) return;
+    this.opening = true;
     const more = await this.ctx.more();
-    this.menu ??= more.menu(this.ctx, from.parentElement as HTMLElement, from);
-    this.menu.toggle();
+    this.opening = false;
+    this.menu ??= more?.menu(this.ctx, from.parentElement as HTMLElement, from) ?? null;
+    this.menu?.toggle();
   }
 
   /** True: the menu was open. */
@@ -107,7 +112,9 @@ export class Tabs {
       const chosen = ui.pane === pane;
       set(tab, { "aria-selected": String(chosen), tabindex: chosen ? "0" : "-1" });
     }
-    say(this.events, events ? ` ${count(events)}` : "");
+    const { moment } = store;
+    const come = moment === null ? events : this.ctx.outside.raw.upTo?.(moment);
+    say(this.events, come ? ` ${count(come)}` : "");
     const label = ui.all === true ? "Fold all" : "Expand all";
     set(this.expand, { "aria-label": label, title: `${label} (E)` });
     show(this.expand, ui.pane === "transcript");

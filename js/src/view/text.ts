@@ -97,12 +97,16 @@ function copyOldWay(text: string, near: HTMLElement): boolean {
 export class Clip {
   readonly element: HTMLElement;
   private readonly more: HTMLButtonElement;
-  private whole = false;
+  /** all of it was asked for */
+  whole = false;
+  /** not even all of it is drawn */
+  cut = false;
 
   constructor(
     private readonly inner: HTMLElement,
     lines: number,
     private readonly text: () => string,
+    private readonly opened = (): void => {},
   ) {
     inner.style.setProperty("--lines", String(lines));
     this.more = button("lk", "", () => this.press());
@@ -114,6 +118,7 @@ export class Clip {
     if (this.whole || !this.inner.classList.contains("clip")) void copy(this.text(), this.more);
     else {
       this.whole = true;
+      this.opened();
       this.check(true);
     }
   }
@@ -123,7 +128,7 @@ export class Clip {
     const length = this.text().length;
     const clip = on && !this.whole;
     this.inner.classList.toggle("clip", clip);
-    const tall = clip && this.inner.scrollHeight > this.inner.clientHeight + 2;
+    const tall = clip && (this.cut || this.inner.scrollHeight > this.inner.clientHeight + 2);
     const capped = length > HARD_CAP;
     show(this.more, tall || (capped && !clip));
     if (tall) say(this.more, `Show all${length > 1000 ? `, ${size(length)}` : ""}`);

@@ -1,6 +1,7 @@
 /** A tool call: one line of name, arguments and result; opened, all of it. */
 
 import { h, say, set } from "../dom";
+import { marked } from "../json";
 import { waits } from "../phases";
 import type { Entry } from "../store";
 import { running, waiting } from "../time";
@@ -105,8 +106,9 @@ export class ToolRow {
     this.rest.replaceChildren();
     if (waiting) this.rest.append(h("span", "d s", `  ${waiting}`));
     if (this.row.open) return;
-    const its = pairs(this.entry.text);
-    this.args.append(...(its ? pairNodes(its) : [this.entry.text.slice(0, 300)]));
+    const text = marked(this.entry.text);
+    const its = pairs(text);
+    this.args.append(...(its ? pairNodes(its) : [text.slice(0, 300)]));
     // of a denied call the server says what the note says
     const denied = state === "denied";
     const result = bad ? errorLine(this.entry) : denied ? "" : summary(this.entry.facts.result ?? "");
@@ -154,7 +156,7 @@ export class ToolRow {
         const live = h("dd", "", this.pre);
         this.facts.replaceChildren(h("dl", "kv", h("dt", "", "Arguments"), live));
       }
-      this.growing.update(this.entry.text, this.caret);
+      this.growing.update(marked(this.entry.text), this.caret);
       return;
     }
     const shape = `${state}${this.entry.text.length}.${JSON.stringify(this.entry.facts).length}${this.ctx.send === null}`;
@@ -173,7 +175,8 @@ function details(entry: Entry, state: CallState): HTMLElement {
   const list = h("dl", "kv");
   const put = (label: string, value: Node | string): void => list.append(h("dt", "", label), h("dd", "", value));
   if (failed(entry)) put("Error", h("pre", "e b", errorLine(entry)));
-  if (entry.text || !entry.returned) put("Arguments", entry.text ? valueView(entry.text) : h("span", "dd", "none"));
+  if (entry.text || !entry.returned)
+    put("Arguments", entry.text ? valueView(marked(entry.text)) : h("span", "dd", "none"));
   if (entry.facts.reason) put("Reason", textView(entry.facts.reason, "prose"));
   if (state === "cut") list.append(h("dt"), h("dd", "d", cutWords(entry)));
   const result = resultOf(entry);

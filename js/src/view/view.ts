@@ -16,7 +16,7 @@ import { Header, STATUS, statusOf } from "./header";
 import { Keys } from "./keys";
 import { Lanes } from "./lanes";
 import { Legend } from "./legend";
-import { SayLine } from "./says";
+import { LOST, SayLine } from "./says";
 import { Scale } from "./scale";
 import { Scrubber } from "./scrubber";
 import { Tabs } from "./tabs";
@@ -24,7 +24,6 @@ import { followTheme } from "./theme";
 import { Transcript } from "./transcript";
 
 const OTHERS = ["raw", "memory", "context"] as const;
-const NOT_HERE = "This could not be drawn here.";
 const TICK_MS = 100;
 const CALM_TICK_MS = 1000;
 let views = 0;
@@ -43,7 +42,7 @@ export class View {
   private readonly find: Find;
   private readonly transcript: Transcript;
   private readonly style = h("style");
-  private dressed = false;
+  private missing = false;
   private readonly bodies: Record<Pane, HTMLElement>;
   private panes: Partial<Record<Pane, Shown>> | null = null;
   private readonly announcer: Announcer;
@@ -108,6 +107,7 @@ export class View {
       reveal: (entry) => this.reveal(entry),
       travel: (moment) => store.travel(moment),
       more: () => this.more(),
+      missing: () => this.missing,
     };
   }
 
@@ -238,10 +238,17 @@ export class View {
     else void this.load();
   }
 
-  private async more(): Promise<More> {
-    const more = await this.ctx.outside.more();
-    if (!this.dressed) this.style.append(more.css);
-    this.dressed = true;
+  private async more(): Promise<More | null> {
+    const before = this.missing;
+    const more = await this.ctx.outside.more().catch((problem) => console.error("letta_nb", problem));
+    this.missing = !more;
+    if (before !== this.missing) {
+      say(this.announcer.element, more ? "" : LOST);
+      this.later();
+    }
+    if (!more) return null;
+    if (!this.card.place) this.style.append(more.css);
+    this.card.place = more.place;
     return more;
   }
 
@@ -250,15 +257,16 @@ export class View {
     const said = h("div", "none d", "One moment");
     this.panes = {};
     for (const pane of OTHERS) this.bodies[pane].replaceChildren(said.cloneNode(true));
-    try {
-      const more = await this.ctx.more();
-      this.panes = more.panes(this.ctx);
-      for (const pane of OTHERS) this.bodies[pane].replaceChildren(this.panes[pane]?.element ?? "");
-    } catch (problem) {
-      console.error("letta_nb", problem);
-      for (const pane of OTHERS) this.bodies[pane].firstElementChild?.replaceChildren(NOT_HERE);
-    }
+    const more = await this.ctx.more();
+    if (more) this.panes = more.panes(this.ctx);
+    for (const pane of OTHERS) this.bodies[pane].replaceChildren(this.panes[pane]?.element ?? this.again());
     this.later();
+  }
+
+  /** What stands in the place of panes that could not be had. */
+  private again(): HTMLElement {
+    const again = button("lk", "", () => void this.load(), "Try again");
+    return h("div", "none", again);
   }
 
   /** Draws the times, and returns the waterfall of the moment that is shown. */

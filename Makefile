@@ -90,5 +90,5 @@ screenshots: ## the pictures of the README, from a real JupyterLab
 	@python scripts/screenshots.py $(ARGS)
 
 clean: ## remove all that was built or installed here
-	rm -rf .venv .letta js/node_modules dist build .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .letta .bench js/node_modules dist build .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -35,6 +35,12 @@ class CallFold:
         self._step_for = step_for
         self._calls: dict[str, ToolCallEntry] = {}
         self._of_message: dict[str | None, ToolCallEntry] = {}
+        # looking through all calls at each return would take a run of many calls hours
+        self._of_step: dict[int | None, list[ToolCallEntry]] = {}
+
+    def of_step(self, index: int | None) -> list[ToolCallEntry]:
+        """The calls of a step."""
+        return self._of_step.get(index, [])
 
     def get(self, tool_call_id: object) -> ToolCallEntry | None:
         """The call of that id."""
@@ -95,13 +101,17 @@ class CallFold:
             approval="pending" if isinstance(event, ev.ApprovalRequestMessage) else None,
         )
         call.here = call.approval is not None and call.name in self._kernel_names()
-        self._know(call)
+        self._keep(call)
         self._of_message[event.id] = call
         return call
 
     def _know(self, call: ToolCallEntry) -> None:
         if call.tool_call_id:
             self._calls[call.tool_call_id] = call
+
+    def _keep(self, call: ToolCallEntry) -> None:
+        self._know(call)
+        self._of_step.setdefault(call.step_index, []).append(call)
 
     def _kernel_names(self) -> set[object]:
         """The names of the functions that the request offered."""
@@ -182,7 +192,7 @@ class CallFold:
             tool_call_id=part.tool_call_id,
         )
         call.extra["unseen"] = True
-        self._know(call)
+        self._keep(call)
         changes.append(EntryOpened(at, call))
         return call
 
@@ -195,7 +205,7 @@ class CallFold:
             return
         if run.era == "modern" and run.delivery != "token":
             return
-        of_step = [other for other in run.tool_calls if other.step_index == call.step_index]
+        of_step = self._of_step[call.step_index]
         # functions of this kernel had run before the answer went out
         answered = [
             other.returned_at if other.here else other.started_at for other in of_step if other.approval is not None

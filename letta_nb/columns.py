@@ -8,7 +8,7 @@ known, and `price_date` stands where there is one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar
@@ -17,7 +17,7 @@ from letta_nb import words
 from letta_nb.entries import Usage
 from letta_nb.run import Run
 from letta_nb.step_views import RunView, StepView, approval_wait, known, whole
-from letta_nb.views import ToolView, UsageView, Values, View, between, run_id, step_ids
+from letta_nb.views import ToolView, UsageView, Values, View, run_id, step_ids
 from letta_nb.wire_views import EventView, MessageView
 
 Dtype = Literal["string", "Int64", "Float64", "boolean", "datetime64[ns, UTC]"]
@@ -104,7 +104,7 @@ def _error(run: Run, key: str) -> str | None:
     return error.type if key == "type" else error.detail or error.message
 
 
-def _of_steps(values: Callable[[StepView], list[int | None]], into: _Sum) -> Callable[[RunView], Values]:
+def _of_steps(values: Callable[[StepView], Iterable[int | None]], into: _Sum) -> Callable[[RunView], Values]:
     """What a figure of the steps comes to in a run."""
     return lambda view: list(map(into, view.by_run(values(view.steps))))
 
@@ -158,7 +158,7 @@ STEPS: list[Column[StepView]] = [
     _Step("model", "string", lambda view: view.models),
     _Step("start_time", _TIME, lambda view: view.spans[0]),
     _Step("end_time", _TIME, lambda view: view.spans[1]),
-    _Step("duration_s", "Float64", lambda view: list(map(between, *view.spans)), is_ns=True),
+    _Step("duration_s", "Float64", lambda view: view.durations, is_ns=True),
     _Step("ttft_s", "Float64", lambda view: view.ttft, is_ns=True),
     _Step("llm_duration_s", "Float64", lambda view: view.llm, is_ns=True),
     _Step("time_per_output_token_s", "Float64", lambda view: view.per_token, is_ns=True),
@@ -167,7 +167,7 @@ STEPS: list[Column[StepView]] = [
     _Step("approval_wait_s", "Float64", lambda view: view.approval_waits, is_ns=True),
     _Step("overhead_s", "Float64", lambda view: view.overheads, is_ns=True),
     _Step("duration_source", "string", lambda view: view.sources),
-    _Step("tool_call_count", "Int64", lambda view: view.calls[0]),
+    _Step("tool_call_count", "Int64", lambda view: view.call_counts),
     *(
         _Step(name, "Int64", lambda view, key=key: view.server(key))
         for name, key in zip(_TOKENS, _SERVER_TOKENS, strict=True)

@@ -72,7 +72,7 @@ def _join_step(run: Run, fold: Fold, row: dict[str, Any], at: int | None, change
         run.model = str(row["model"])
         changes.append(RunChanged(at, ("model",)))
     changes.append(StepChanged(at, step))
-    calls = [call for call in run.tool_calls if call.step_index == step.index]
+    calls = fold.calls.of_step(step.index)
     tool_ns = row.get("tool_execution_ns")
     # our own function was timed where it ran; of several calls the server knows only the longest
     if len(calls) == 1 and isinstance(tool_ns, int) and _is_plain(tool_ns) and not calls[0].here:

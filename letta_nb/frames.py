@@ -12,7 +12,8 @@ Options, for each of the tables:
   backend    "pyarrow": Arrow dtypes, as `dtype_backend` of pandas' readers
   on_error   "collect": files that cannot be read, and the second of two runs with one id, are left out, told of in a
              warning and listed in `.attrs["unread"]`, a dict each with `source` and `error`; by default they raise
-             InputError, as do a pattern without a match and what is no run
+             InputError, as do a pattern without a match and what is no run. A last line that was cut off raises
+             nothing: it is listed too, and the run is there without it
   progress   a bar: always, never, or (None) once reading takes longer than 2 s
 """
 
@@ -21,7 +22,6 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
@@ -30,15 +30,13 @@ from letta_nb.errors import InputError
 from letta_nb.reading import OnError, Reading, Runs
 from letta_nb.run import Run
 from letta_nb.semconv import dotted
-from letta_nb.views import PerRun, View, base
+from letta_nb.views import Coded, Numbers, PerRun, View, base
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # events of the runs that are held at once: what is read from files takes no more memory than this, and its rows
-_HELD_EVENTS = 100_000
-# integers below it are themselves as floats, which numpy reads faster where some are None
-_EXACT = 2.0**53
+_HELD_EVENTS = 30_000
 
 
 class Options(TypedDict, total=False):
@@ -177,6 +175,10 @@ def _array(column: Column[Any], view: View) -> Any:
     import numpy as np
 
     values = column.values(view)
+    if isinstance(values, list) and values and values[0] is None and values.count(None) == len(values):
+        values = Coded([None], np.zeros(len(values), dtype="int64"))
+    if isinstance(values, Coded):
+        return _converted(column, values.values, 0).take(values.rows)
     run_of_row = np.repeat(np.arange(len(view.runs)), view.counts)
     bases = np.array([base(run) for run in view.runs] if column.dtype.startswith("datetime") else [0], dtype="int64")
     if isinstance(values, PerRun):
@@ -184,40 +186,28 @@ def _array(column: Column[Any], view: View) -> Any:
     return _converted(column, values, bases[run_of_row] if len(bases) > 1 else bases)
 
 
-def _converted(column: Column[Any], values: list[Any], bases: Any) -> Any:
+def _converted(column: Column[Any], values: list[Any] | Numbers, bases: Any) -> Any:
     """Straight from numpy, where pandas would look at every cell. `bases`: what times count from."""
     import numpy as np
     import pandas as pd
 
+    cells: Any = values
     if column.dtype == "string":
         try:
-            return pd.array(values, dtype="string")
+            return pd.array(cells, dtype="string")
         except UnicodeEncodeError:  # half a surrogate pair, which Arrow cannot hold: as in a run file, escaped
-            return pd.array([_escaped(value) for value in values], dtype="string")
+            return pd.array([_escaped(value) for value in cells], dtype="string")
     if column.dtype == "boolean" or (column.dtype == "Float64" and not column.is_ns):
-        return pd.array(values, dtype=column.dtype)
-    integers, missing = _integers(values)
+        return pd.array(cells, dtype=column.dtype)
+    numbers = values if isinstance(values, Numbers) else Numbers.of(values)
     if column.dtype == "Int64":
-        return pd.arrays.IntegerArray(integers, missing)
+        return pd.arrays.IntegerArray(numbers.values, ~numbers.known)
     if column.dtype == "Float64":
-        return pd.arrays.FloatingArray(integers / 1e9, missing)
-    times = (integers + bases).view("datetime64[ns]")
-    times[missing] = np.datetime64("NaT")
+        return pd.arrays.FloatingArray(numbers.values / 1e9, ~numbers.known)
+    times = (numbers.values + bases).view("datetime64[ns]")
+    times[~numbers.known] = np.datetime64("NaT")
     return pd.DatetimeIndex(times, tz="UTC")
 
 
 def _escaped(text: str | None) -> str | None:
     return None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _integers(values: list[Any]) -> tuple[Any, Any]:
-    """The integers, 0 for None, and where the None are."""
-    import numpy as np
-
-    with suppress(TypeError):
-        return np.array(values, dtype="int64"), np.zeros(len(values), dtype=bool)
-    cells = np.array(values, dtype="float64")
-    missing = np.isnan(cells)
-    if np.nanmax(np.abs(cells), initial=0) < _EXACT:
-        return np.where(missing, 0, cells).astype("int64"), missing
-    return np.array([0 if value is None else value for value in values], dtype="int64"), missing

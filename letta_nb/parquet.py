@@ -7,6 +7,7 @@ the others, and `start_date`, the day (UTC) on which a run was sent; runs whose 
   SELECT model, sum(total_cost_usd) FROM 'dir/steps/*/*.parquet' GROUP BY model          -- DuckDB
   pl.scan_parquet("dir/tools/**/*.parquet", hive_partitioning=True)                       # Polars
   spark.read.parquet("dir/steps")                                                         # with timestamps="us"
+  pd.read_parquet("dir/steps").drop(columns="start_date")                                 # `steps_df`, its dtypes too
 
 Writing a run again replaces its rows, whatever else is written with it: a part is called after the ids of its runs, so
 that the same runs overwrite the same files, and a run that moves to another part is taken out of the one it was in.

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, cast
 from letta_nb import record
 from letta_nb.errors import InputError
 from letta_nb.progress import counted
+from letta_nb.record_read import TORN
 from letta_nb.run import Run
 
 Runs = Run | str | Path | Iterable["Run | str | Path"]
@@ -20,7 +21,7 @@ OnError = Literal["raise", "collect"]
 
 
 class Unread(NamedTuple):
-    """A file that could not be read, or a run that was there before, and why."""
+    """A file that could not be read, a run that was there before, or a last line that was cut off, and why."""
 
     source: str
     error: str
@@ -60,6 +61,7 @@ class Reading:
                 except InputError as problem:
                     self._failed(source, problem)
                 else:
+                    self._whole(still, source)
                     yield still
 
     def _distinct(self, run: Run, source: str) -> None:
@@ -73,6 +75,11 @@ class Reading:
             f"Two runs have the id {run_id}{where}: the same run twice, or a run and its resumed stream? Their rows "
             "could not be told apart. Pass one of them."
         )
+
+    def _whole(self, run: Run, source: str) -> None:
+        """A torn last line is no error: the run is there as far as it was written."""
+        if source and TORN in (run.note or "") and self.on_error == "collect":
+            self.unread.append(Unread(source, TORN))
 
     def _failed(self, source: str, problem: Exception) -> None:
         if self.on_error == "raise":

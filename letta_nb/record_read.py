@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pydantic_core
+
 from letta_nb import sse, transcripts
 from letta_nb.entries import CallTimes, Cancel, RunError
 from letta_nb.errors import InputError
@@ -19,6 +21,9 @@ from letta_nb.log import Received
 from letta_nb.run import Run
 
 VERSION = 1
+# what `run.note` says of a run whose file was torn, as it is while it is written
+TORN = "Its run file ends in the middle of a line: it was cut off there, or is still being written."
+_DATA = ',"data":'
 # what a header may tell of a run beside its request and when it began
 _FACTS = "uid timed agent_id agent_name model provider server conversation_id redacted".split()
 
@@ -101,7 +106,7 @@ def _load_run_file(path: Path, content: bytes) -> Run:
         raise InputError(f"{path} is a run file of version {version}; this letta_nb reads version {VERSION}.")
     for number, line in enumerate(lines[1:], start=2):
         if line:
-            _read_line(run, line, path, number, torn=number == len(lines))
+            _read_line(run, line, path, number, last=number == len(lines))
     run.end(run.log.at[-1] if run.log and run.timed else None)
     return run
 
@@ -112,18 +117,26 @@ def _begun(facts: dict[str, Any]) -> Run:
     return Run(facts["request"], started=datetime.fromisoformat(facts["started"]), **known)
 
 
-def _read_line(run: Run, line: bytes, path: Path, number: int, *, torn: bool) -> None:
+def _read_line(run: Run, line: bytes, path: Path, number: int, *, last: bool) -> None:
     try:
         text = line.decode("utf-8", "surrogatepass")
-        row = json.loads(text)
+        row = _json(text)
     except ValueError:
-        if torn:  # the writer was stopped in the middle of its last line
+        if last:  # the writer was stopped in the middle of it
+            run.note = f"{run.note} {TORN}" if run.note else TORN
             return
         raise InputError(f"{path}, line {number}, is not JSON.") from None
     try:
         _take_row(run, row, text)
     except _MISSHAPEN:
         raise InputError(f"{path}, line {number}, is not a line of a run file.") from None
+
+
+def _json(text: str) -> Any:
+    try:
+        return pydantic_core.from_json(text)  # three times as fast
+    except (ValueError, TypeError):  # it knows no half surrogate pair, and no depth beyond 200
+        return json.loads(text)
 
 
 def _ns(seconds: float | None) -> int | None:
@@ -152,13 +165,17 @@ def _take_row(run: Run, row: dict[str, Any], line: str) -> None:
         calls = {call_id: CallTimes(*map(_ns, times)) for call_id, times in leg["calls"].items()}
         run.begin(leg["kind"], leg["request"], _ns(leg["at"]), calls=calls, lost_at=_ns(leg["lost_at"]))
     else:
-        text = row["text"] if "text" in row else _verbatim(line)
+        text = row["text"] if "text" in row else _verbatim(line, row)
         at = -1 if row["at"] is None else round(row["at"] * 1e9)
         run.receive(Received(at, row.get("event", ""), text, row.get("torn", False)))
 
 
-def _verbatim(line: str) -> str:
-    return line[line.index(',"data":') + len(',"data":') : -1]
+def _verbatim(line: str, row: dict[str, Any]) -> str:
+    """An event's own words; of a line that another program has laid out anew, what it made of them."""
+    start = line.find(_DATA)
+    if start < 0 or not line.endswith("}") or next(reversed(row)) != "data":
+        return json.dumps(row["data"], ensure_ascii=False, separators=(",", ":"))
+    return line[start + len(_DATA) : -1]
 
 
 def _load_sse(path: Path, content: bytes) -> Run:

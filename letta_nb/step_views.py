@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate, islice, repeat
 from types import NoneType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from letta_nb import phases, prices
 from letta_nb.entries import Step, ToolCallEntry
 from letta_nb.run import Run
-from letta_nb.views import PerRun, Values, View, arrival_tells, between
+from letta_nb.views import Coded, Numbers, PerRun, Values, View, arrival_tells, between
 
 _SERVER: dict[str, type] = {
     "prompt_tokens": int,
@@ -38,7 +38,7 @@ class StepView(View):
         return prices.of_step(run, row)
 
     @cached_property
-    def spans(self) -> tuple[list[int | None], list[int | None]]:
+    def spans(self) -> tuple[Numbers, Numbers]:
         """Starts and ends."""
         starts: list[int | None] = []
         ends: list[int | None] = []
@@ -47,96 +47,130 @@ class StepView(View):
             first, last = phases.spans(run, phases.stopped_at(run)) if run.timed and run.steps else (nothing, nothing)
             starts += first
             ends += last
-        return starts, ends
+        return Numbers.of(starts), Numbers.of(ends)
 
     @cached_property
-    def replies(self) -> tuple[list[int | None], list[int | None]]:
-        """First and last token of each step, where arrival tells."""
-        firsts: list[int | None] = []
-        lasts: list[int | None] = []
+    def durations(self) -> Numbers:
+        start, end = self.spans
+        return end - start
+
+    @cached_property
+    def _said(self) -> tuple[list[int | None], list[int | None], list[int], list[ToolCallEntry]]:
+        """First and last token of each step, where arrival tells; and of each call its step's row, and the call.
+
+        One pass over all entries, and no object a row: a hundred thousand of them keep the garbage collector busy.
+        """
+        firsts: list[int | None] = [None] * sum(self.counts)
+        lasts = firsts.copy()
+        rows: list[int] = []
+        calls: list[ToolCallEntry] = []
+        offset, blocks = 0, frozenset(phases.BLOCKS)
         for run, count in zip(self.runs, self.counts, strict=True):
-            first: list[int | None] = [None] * count
-            last = first.copy()
-            for entry in run.entries if arrival_tells(run) else ():
-                row, at = entry.step_index, entry.last_at
-                if row is None or at is None or entry.kind not in phases.BLOCKS or "unseen" in entry.extra:
+            tells = arrival_tells(run)
+            for entry in run.entries:
+                kind, row, at = entry.kind, entry.step_index, entry.last_at
+                if row is None or kind not in blocks:
                     continue
-                known = last[row]
+                row += offset
+                if kind == "tool_call":
+                    rows.append(row)
+                    calls.append(cast("ToolCallEntry", entry))
+                if at is None or not tells or "unseen" in entry.extra:
+                    continue
+                known = lasts[row]
                 if known is None:
-                    first[row], last[row] = entry.first_at, at
+                    firsts[row], lasts[row] = entry.first_at, at
                 elif at > known:
-                    last[row] = at
-            firsts += first
-            lasts += last
-        return firsts, lasts
-
-    @cached_property
-    def _calls(self) -> list[tuple[int, ToolCallEntry]]:
-        """The calls of all steps, each with its step's row."""
-        found: list[tuple[int, ToolCallEntry]] = []
-        offset = 0
-        for run, count in zip(self.runs, self.counts, strict=True):
-            found += [(offset + call.step_index, call) for call in run.tool_calls if call.step_index is not None]
+                    lasts[row] = at
             offset += count
-        return found
+        return firsts, lasts, rows, calls
 
     @cached_property
-    def calls(self) -> tuple[list[int], list[ToolCallEntry | None]]:
-        """How many calls each step has, and the last of them."""
-        counts = [0] * sum(self.counts)
-        calls: list[ToolCallEntry | None] = [None] * len(counts)
-        for row, call in self._calls:
-            counts[row] += 1
-            calls[row] = call
-        return counts, calls
+    def replies(self) -> tuple[Numbers, Numbers]:
+        """First and last token of each step, where arrival tells."""
+        firsts, lasts, _, _ = self._said
+        return Numbers.of(firsts), Numbers.of(lasts)
 
     @cached_property
-    def approval_waits(self) -> list[int | None]:
+    def call_counts(self) -> Numbers:
+        """How many calls each step has."""
+        import numpy as np
+
+        rows = np.array(self._said[2], dtype="int64")
+        counts = np.bincount(rows, minlength=sum(self.counts))
+        return Numbers(counts, np.ones(len(counts), dtype=bool))
+
+    @cached_property
+    def _tools(self) -> tuple[Numbers, Any]:
+        """The time of a step's tool where it had one, and whether the server told it."""
+        import numpy as np
+
+        rows, calls = self._said[2:]
+        at = np.array(rows, dtype="int64")
+        took = Numbers.at(at, Numbers.of([call.duration for call in calls]), sum(self.counts))
+        by_server = np.zeros(len(took), dtype=bool)
+        by_server[at] = [call.duration_source == "server" for call in calls]
+        only = self.call_counts.values == 1
+        return took.where(only), by_server & only
+
+    @property
+    def tool(self) -> Numbers:
+        return self._tools[0]
+
+    @cached_property
+    def approval_waits(self) -> Numbers:
         """How long a step's calls waited for a person, from the first request to the last answer."""
         asked: dict[int, list[tuple[int, int]]] = {}
-        for row, call in self._calls:
-            if approval_wait(call) is not None:
+        for row, call in zip(*self._said[2:], strict=True):
+            if call.approval and approval_wait(call) is not None:
                 asked.setdefault(row, []).append((call.last_at or 0, call.answered_at or 0))
-        waits: list[int | None] = [None] * sum(self.counts)
-        for row, times in asked.items():
-            waits[row] = max(answered for _, answered in times) - min(at for at, _ in times)
-        return waits
+        waits = [max(answered for _, answered in times) - min(at for at, _ in times) for times in asked.values()]
+        return Numbers.at(list(asked), Numbers.of(waits), sum(self.counts))
 
     @cached_property
-    def overheads(self) -> list[int | None]:
+    def overheads(self) -> Numbers:
         """What of a step is neither the model, nor its tool, nor waiting for a person, where all of them are known."""
-        rows = zip(map(between, *self.spans), self.llm, self.tool, self.calls[0], self.approval_waits, strict=True)
-        return [
-            rest
-            if took is not None
-            and llm is not None
-            and (tool is not None or not count)
-            # clocks of two machines: what would be negative is not known
-            and (rest := took - llm - (tool or 0) - (waited or 0)) >= 0
-            else None
-            for took, llm, tool, count, waited in rows
-        ]
+        took, llm, tool, waited = self.durations, self.llm, self.tool, self.approval_waits
+        known = llm.known & (tool.known | (self.call_counts.values == 0))
+        # a server may tell any number: none is taken away that is more than all of it
+        fits = (llm.values <= took.values) & (tool.values <= took.values) & (waited.values <= took.values)
+        rest = took.values - llm.values - tool.values - waited.values
+        # clocks of two machines: what would be negative is not known
+        return Numbers(rest, took.known & known & fits & (rest >= 0))
 
     @cached_property
-    def per_token(self) -> list[int | None]:
+    def per_token(self) -> Numbers:
         """Time per output token after the first, where arrival tells the time and the server the tokens."""
+        import numpy as np
+
         said = self.server("completion_tokens")
         if isinstance(said, PerRun):
-            return [None] * sum(self.counts)
-        return [
-            None if took is None or tokens is None or tokens < 2 else round(took / (tokens - 1))
-            for took, tokens in zip(map(between, *self.replies), said, strict=True)
-        ]
+            return Numbers.none(sum(self.counts))
+        (first, last), tokens = self.replies, Numbers.of(said)
+        took = last - first
+        several = tokens.values >= 2
+        each = np.rint(took.values / np.where(several, tokens.values - 1, 1)).astype("int64")
+        return Numbers(each, took.known & several)
 
     @cached_property
-    def longest_gaps(self) -> list[int | None]:
+    def longest_gaps(self) -> Numbers:
         """The longest time without an event between a reply's first token and its last."""
-        found: list[int | None] = []
-        firsts, lasts = self.replies
-        for run, count in zip(self.runs, self.counts, strict=True):
-            here = slice(len(found), len(found) + count)
-            found += _longest_gaps(run, firsts[here], lasts[here])
-        return found
+        import numpy as np
+
+        first, last = self.replies
+        rows = np.flatnonzero(first.known & last.known)
+        shifts, times = _laid_out(self.runs)
+        shift = np.repeat(np.array(shifts, dtype="int64"), self.counts)[rows]
+        place: Any = np.searchsorted
+        starts = place(times, first.values[rows] + shift)
+        ends = place(times, last.values[rows] + shift, side="right") - 1
+        some = ends > starts
+        bounds = np.column_stack([starts[some], ends[some]]).ravel()
+        if not len(bounds):
+            return Numbers.none(len(first))
+        # every other piece lies between two replies
+        longest = np.maximum.reduceat(np.append(np.diff(times), 0), bounds)[::2]
+        return Numbers.at(rows[some], Numbers(longest, np.ones(len(longest), dtype=bool)), len(first))
 
     @cached_property
     def _reports(self) -> dict[str, list[Any]]:
@@ -151,7 +185,7 @@ class StepView(View):
                 column += [report.get(key) for report in some]
         return columns
 
-    def server(self, key: str) -> Values:
+    def server(self, key: str) -> list[Any] | PerRun:
         """A figure or a word of the server's; what is not of its kind is as if it were not there."""
         values, kind = self._reports.get(key, []), _SERVER[key]
         kinds = set(map(type, values))
@@ -170,36 +204,30 @@ class StepView(View):
         return [own or model for own, model in zip(named, by_run, strict=True)]
 
     @cached_property
-    def ttft(self) -> list[int | None]:
-        return list(map(between, self.spans[0], self.replies[0]))
+    def ttft(self) -> Numbers:
+        return self.replies[0] - self.spans[0]
 
     @cached_property
-    def llm(self) -> list[int | None]:
-        by_arrival = map(between, self.spans[0], self.replies[1])
-        by_server = self.server("llm_request_ns")
-        if isinstance(by_server, PerRun):
-            return list(by_arrival)
-        return [arrived if ns is None else ns for ns, arrived in zip(by_server, by_arrival, strict=True)]
+    def _llm_by_server(self) -> Numbers:
+        told = self.server("llm_request_ns")
+        return Numbers.none(sum(self.counts)) if isinstance(told, PerRun) else Numbers.of(told)
 
     @cached_property
-    def tool(self) -> list[int | None]:
-        return [call.duration if count == 1 and call else None for count, call in zip(*self.calls, strict=True)]
+    def llm(self) -> Numbers:
+        return self._llm_by_server.otherwise(self.replies[1] - self.spans[0])
 
     @property
     def sources(self) -> Values:
         """Who timed the model and the tool: the server where either figure is its own."""
-        asked = self.server("llm_request_ns")
-        by_server = repeat(None) if isinstance(asked, PerRun) else asked
-        return [
-            "server"
-            if ns is not None or (tool is not None and call is not None and call.duration_source == "server")
-            else None
-            if llm is None and tool is None
-            else "client"
-            for ns, llm, tool, call in zip(by_server, self.llm, self.tool, self.calls[1], strict=False)
-        ]
+        tool, by_server = self._tools
+        server = self._llm_by_server.known | (tool.known & by_server)
+        return Coded([None, "client", "server"], (self.llm.known | tool.known | server) * 1 + server)
 
-    def errors(self, key: Literal["type", "message"]) -> Values:
+    @cached_property
+    def costs(self) -> Values:
+        return super().costs if self._reports else self.per_run(lambda run: None)
+
+    def errors(self, key: Literal["type", "message"]) -> list[Any] | PerRun:
         """The run's error stands with the step it broke; the server's own rows name their own."""
         values = self.server("error_type") if key == "type" else PerRun([None] * len(self.runs))
         broken = [i for i, run in enumerate(self.runs) if run.steps and run.error and run.status == "failed"]
@@ -218,24 +246,20 @@ def approval_wait(call: ToolCallEntry) -> int | None:
     return between(call.last_at, call.answered_at) if call.approval else None
 
 
-def _longest_gaps(run: Run, firsts: list[int | None], lasts: list[int | None]) -> list[int | None]:
+def _laid_out(runs: Sequence[Run]) -> tuple[list[int], Any]:
+    """The arrivals of all events on one axis, run after run, and by how much each run is shifted."""
     import numpy as np
 
-    found: list[int | None] = [None] * len(firsts)
-    replies = [row for row, first in enumerate(firsts) if first is not None and lasts[row] is not None]
-    if not replies or not run.log:
-        return found
-    times = np.frombuffer(run.log.at, dtype="int64")
-    starts = np.searchsorted(times, np.array([firsts[row] for row in replies], dtype="int64"))
-    ends = np.searchsorted(times, np.array([lasts[row] for row in replies], dtype="int64"), side="right") - 1
-    gaps = np.append(np.diff(times), 0)
-    some = ends > starts
-    bounds = np.column_stack([starts[some], ends[some]]).ravel()
-    # every other piece lies between two replies
-    longest: list[int] = np.maximum.reduceat(gaps, bounds)[::2].tolist() if len(bounds) else []
-    for row, gap in zip(np.array(replies)[some].tolist(), longest, strict=True):
-        found[row] = gap
-    return found
+    shifts: list[int] = []
+    parts: list[Any] = []
+    shift = 0
+    for run in runs:
+        shifts.append(shift)
+        # of an unrecorded run, and of one without times, no reply's time is asked for
+        if run.log and run.timed:
+            parts.append(np.frombuffer(run.log.at, dtype="int64") + shift)
+            shift = int(parts[-1][-1]) + 1
+    return shifts, np.concatenate(parts) if parts else np.array([], dtype="int64")
 
 
 class RunView(View):

@@ -1,4 +1,4 @@
-"""Runs as rows of one grain, with what its columns need worked out once. No pandas here: lists, and None for unknown.
+"""Runs as rows of one grain, with what its columns need worked out once. No pandas here: lists, None for unknown.
 
 `duration_s` of a tool is the server's figure where its step had this one tool, else by arrival where arrival tells it,
 else None. `llm_duration_s` by arrival is from the end of the step before (or the request) to the last token. All runs
@@ -8,7 +8,8 @@ are read together: ten thousand short runs cost what one long run does.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import chain, islice, repeat
@@ -25,8 +26,80 @@ class PerRun(NamedTuple):
     values: list[Any]
 
 
+class Coded(NamedTuple):
+    """A column of few different values: each row's place among them."""
+
+    values: list[Any]
+    rows: Any
+
+
+class Numbers:
+    """Integers, a row each, as numpy arrays: `known` says which are, and `values` is 0 where one is not.
+
+    What is worked out from them is a few operations and not one a row. As a sequence they are int, or None.
+    """
+
+    __slots__ = ("known", "values")
+
+    def __init__(self, values: Any, known: Any) -> None:
+        self.values, self.known = values * known, known
+
+    @classmethod
+    def of(cls, values: Sequence[int | None]) -> Numbers:
+        """The integers of a list; None is not known."""
+        import numpy as np
+
+        count = len(values)
+        if count and values[0] is None and values.count(None) == count:
+            return cls.none(count)
+        with suppress(TypeError):
+            return cls(np.array(values, dtype="int64"), np.ones(count, dtype=bool))
+        cells = np.array(values, dtype="float64")
+        known = ~np.isnan(cells)
+        if np.nanmax(np.abs(cells), initial=0) < _EXACT:
+            return cls(np.where(known, cells, 0).astype("int64"), known)
+        return cls(np.array([value or 0 for value in values], dtype="int64"), known)
+
+    @classmethod
+    def none(cls, count: int) -> Numbers:
+        """So many that are not known."""
+        import numpy as np
+
+        return cls(np.zeros(count, dtype="int64"), np.zeros(count, dtype=bool))
+
+    @classmethod
+    def at(cls, rows: Any, values: Numbers, count: int) -> Numbers:
+        """So many, of which some rows are known."""
+        found = cls.none(count)
+        found.values[rows], found.known[rows] = values.values, values.known
+        return found
+
+    def __sub__(self, other: Numbers) -> Numbers:
+        return Numbers(self.values - other.values, self.known & other.known)
+
+    def where(self, rows: Any) -> Numbers:
+        """Only what is in these rows."""
+        return Numbers(self.values, self.known & rows)
+
+    def otherwise(self, other: Numbers) -> Numbers:
+        """What is not known as the other has it."""
+        return Numbers(self.values + other.values * ~self.known, self.known | other.known)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, row: int) -> int | None:
+        return int(self.values[row]) if self.known[row] else None
+
+    def __iter__(self) -> Iterator[int | None]:
+        rows = zip(self.values.tolist(), self.known.tolist(), strict=True)
+        return (value if known else None for value, known in rows)
+
+
 # a column's values, a row each
-Values = list[Any] | PerRun
+Values = list[Any] | PerRun | Coded | Numbers
+# integers below it are themselves as floats, which numpy reads faster where some are None
+_EXACT = 2.0**53
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -125,9 +198,11 @@ class ToolView(View):
     def starts(self) -> Values:
         """When a call was complete, which is when its tool could begin; not where it arrived after the tool had run."""
         return self.all_of(
-            lambda run, calls: [
-                None if run.delivery == "step" or "unseen" in call.extra else call.last_at for call in calls
-            ]
+            lambda run, calls: (
+                repeat(None, len(calls))
+                if run.delivery == "step"
+                else [None if "unseen" in call.extra else call.last_at for call in calls]
+            )
         )
 
     @cached_property

@@ -1,7 +1,8 @@
 """`make bench`: the figures to reach, against letta-client on the same bytes, all on this machine in this run.
 
 Each figure is the best of several processes, because a machine's other work only ever adds time.
-`--quick` measures less; `--json FILE` keeps the figures; `--only WORD` takes the rows that contain it.
+`--quick` measures less; `--json FILE` keeps the figures; `--only WORD` takes the rows that contain it. `--peers`
+installs Inspect and Phoenix's client into an environment of their own, .bench/peers, and measures what theirs cost.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent.parent / "tests/benchmarks"
+PEERS = HERE.parent.parent / ".bench/peers"
 Figures = dict[str, float]
 
 
@@ -68,7 +70,8 @@ class Bench:
         file, *words = name.split()
         own = (HERE / f"{file}.py").exists()
         script = [f"{file}.py", *words, str(number)] if own else ["measures.py", name, str(number)]
-        command = [sys.executable, str(HERE / script[0]), *script[1:], self.url]
+        python = str(PEERS / "bin/python") if file == "peers" else sys.executable
+        command = [python, str(HERE / script[0]), *script[1:], self.url]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{name} {number} failed:\n{done.stderr[-2000:]}")
@@ -100,6 +103,19 @@ class Bench:
 
     def grown(self, name: str) -> float:
         return self.one(name, self.million, "grown_mb")
+
+    def files(self, way: str, figure: str = "cpu_s") -> float:
+        """One figure of a table over ten thousand run files, a million events."""
+        return self.one(f"run_files {way}", int(10_000 * self.scale), figure)
+
+    def by_pandas(self, way: str, figure: str = "cpu_s") -> float:
+        """The same for pandas on the lines, by a tenth of the files: its time and its memory grow with the lines."""
+        return 10 * self.one(f"run_files {way}", int(1_000 * self.scale), figure)
+
+    def peer(self, name: str, *ours: str) -> float:
+        """How many times as fast our tables of the same runs are, each read from run files."""
+        runs = int(1_000 * self.scale)
+        return self.one(f"peers {name}", runs) / sum(self.one(f"run_files {way}", runs) for way in ours)
 
     @cached_property
     def many(self) -> int:
@@ -140,6 +156,26 @@ def task_rows(kind: str, name: str, works: dict[str, str]) -> list[Row]:
     return [
         page_row(f"{name}, {work}: longest task", lambda b, figure=figure: b.saved(kind, figure), 50)
         for figure, work in works.items()
+    ]
+
+
+def file_rows(name: str) -> list[Row]:
+    """What a table of ten thousand run files takes: ours reads and folds each event, and holds few runs at a time."""
+    return [
+        Row(f"10,000 run files to {name}", lambda b: 1.02e6 * b.scale / b.files(name), None, unit=" events/CPU-s"),
+        page_row("the same, memory grown", lambda b: b.files(name, "grown_mb"), 500, " MB"),
+        Row(
+            "the same, against json_normalize of the lines",
+            lambda b: b.by_pandas("json_normalize") / b.files(name),
+            None,
+        ),
+        Row("the same, against read_json(lines=True)", lambda b: b.by_pandas("read_json") / b.files(name), None),
+        page_row(
+            "the same, memory over json_normalize's",
+            lambda b: b.files(name, "grown_mb") / b.by_pandas("json_normalize", "grown_mb"),
+            0.5,
+            "x",
+        ),
     ]
 
 
@@ -212,6 +248,7 @@ ROWS = [
         unit=" events/CPU-s",
     ),
     Row("the same, memory grown", lambda b: b.grown("recorded_frames"), 250, unit=" MB", more_is_better=False),
+    *(row for name in ("runs_df", "steps_df", "tools_df") for row in file_rows(name)),
     Row(
         "`import letta_nb`, over `import letta_client`",
         lambda b: b.imports("import letta_nb", "import letta_client"),
@@ -221,6 +258,26 @@ ROWS = [
     ),
     Row("import and a first Client, over letta-client's", lambda b: b.imports(*CLIENTS), None, more_is_better=False),
 ]
+# each reads what it keeps of the same runs: messages that are joined already, spans that a server has ready
+PEER_ROWS = [
+    Row(
+        "runs + messages, against Inspect's samples_df + messages_df",
+        lambda b: b.peer("inspect", "runs_df", "messages_df"),
+        None,
+    ),
+    Row("steps + tools, against Phoenix's client", lambda b: b.peer("phoenix", "steps_df", "tools_df"), None),
+]
+PEER_PACKAGES = ("inspect-ai==0.3.285", "arize-phoenix-client==3.5.0", "pandas<3", "pyarrow")
+
+
+def install_peers() -> None:
+    """Their environment, made once."""
+    if not (PEERS / "ready").exists():
+        print(f"    installing {', '.join(PEER_PACKAGES)} ...", file=sys.stderr, flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(PEERS)], check=True)
+        pip = [str(PEERS / "bin/python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+        subprocess.run([*pip, *PEER_PACKAGES], check=True)
+        (PEERS / "ready").touch()
 
 
 @contextmanager
@@ -263,19 +320,24 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, help="processes a figure (5 unless --quick)")
     parser.add_argument("--only", metavar="WORD", default="")
     parser.add_argument("--json", metavar="FILE", type=Path)
+    parser.add_argument("--peers", action="store_true", help="also against Inspect and Phoenix, installed for it")
     options = parser.parse_args()
     scale = options.scale or (0.1 if options.quick else 1.0)
+    if options.peers:
+        install_peers()
     start = time.monotonic()
     with loopback() as url:
         bench = Bench(url, scale, options.repeat or (1 if options.quick else 5))
         rows = []
-        for row in ROWS:
+        for row in ROWS + (PEER_ROWS if options.peers else []):
             if options.only in row.what:
                 value = row.measure(bench)
                 facts = {"what": row.what, "value": value, "least": row.least, "stretch": row.stretch, "unit": row.unit}
                 rows.append({**facts, "reached": row.verdict(value)})
     where = f"Python {platform.python_version()}, letta-client {version('letta-client')}, {os.cpu_count()} cores"
     print(f"\n{where}, {scale:g} of the events, {time.monotonic() - start:.0f} s\n\n{table(rows)}")
+    if not options.peers:
+        print("\nInspect and Phoenix were left out; --peers installs them into .bench and measures them.")
     if options.json:
         options.json.write_text(
             json.dumps({"where": where, "scale": scale, "rows": rows, "measured": bench.known}, indent=1)

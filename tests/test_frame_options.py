@@ -125,6 +125,21 @@ def test_a_run_that_was_there_before_hides_no_other_of_its_file(tmp_path: Path) 
     assert found["run_id"].tolist() == ["run-1", "run-2", "run-3"]
 
 
+@pytest.mark.parametrize("grain", GRAINS)
+def test_a_torn_last_line_is_told_and_the_run_is_there(grain: Grain, tmp_path: Path) -> None:
+    content = load("0.16.8/v1_multi_tok").save(tmp_path / "a.jsonl").read_bytes()
+    lines = content.splitlines(keepends=True)
+    (tmp_path / "a.jsonl").write_bytes(b"".join(lines[:60]) + lines[60][:25])
+    (tmp_path / "whole.jsonl").write_bytes(b"".join(lines[:60]))
+    with pytest.warns(UserWarning, match=r"a\.jsonl: Its run file ends in the middle of a line"):
+        found = frames.frame(grain, tmp_path / "a.jsonl", on_error="collect")
+    assert [Path(one["source"]).name for one in found.attrs["unread"]] == ["a.jsonl"]
+    whole = frames.frame(grain, tmp_path / "whole.jsonl")
+    assert len(found) == len(whole) > 0 or grain == "usage"
+    with warnings.catch_warnings(action="error"):
+        pd.testing.assert_frame_equal(frames.frame(grain, tmp_path / "a.jsonl"), whole)
+
+
 def test_by_default_the_first_that_cannot_be_read_is_raised(folder: Path) -> None:
     with pytest.raises(InputError, match=r"broken\.jsonl, line 2"):
         frames.runs_df(str(folder / "*.jsonl"))
@@ -144,6 +159,16 @@ def test_a_folder_that_may_not_be_read_is_an_error_of_ours(folder: Path, monkeyp
     monkeypatch.setattr(Path, "read_bytes", refused)
     with pytest.raises(InputError, match=r"v1_hello_tok\.jsonl cannot be read: .*Permission denied"):
         frames.runs_df(folder / "v1_hello_tok.jsonl")
+
+
+@pytest.mark.parametrize("grain", GRAINS)
+def test_runs_of_different_agents_with_and_without_usage_do_each_other_no_harm(grain: Grain) -> None:
+    names = ("0.16.8/v1_multi_tok", "0.7.16/memgpt_multi_step", "0.16.8/v1_err500_tok", "0.16.8/v2_hello_step")
+    runs = [load(name) for name in names]
+    assert len({run.agent_id for run in runs}) == 3
+    assert [run.usage is None for run in runs] == [False, False, True, False]
+    alone = pd.concat([frames.frame(grain, run) for run in runs], ignore_index=True)
+    pd.testing.assert_frame_equal(frames.frame(grain, runs), alone)
 
 
 # -- many runs ---------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from letta_nb.columns import TABLES, Grain
 from letta_nb.errors import InputError
 from letta_nb.log import Received
 from letta_nb.run import Run
+from letta_nb.views import Numbers
 
 GRAINS: list[Grain] = list(TABLES)
 IDS = {"run_id", "agent_id", "conversation_id"}
@@ -385,6 +386,24 @@ def test_what_a_server_does_around_a_tool_is_overhead_where_it_tells_the_tools_t
     by_arrival, by_server = load("0.16.8/v1_multi2_tok").steps_df(), with_server("multi2").steps_df()
     assert by_arrival["overhead_s"].iloc[:3].tolist() == pytest.approx([0] * 3)
     assert ((by_server["overhead_s"] > 0.001) & (by_server["overhead_s"] < 0.3)).iloc[:3].all()
+
+
+def test_figures_that_no_server_can_mean_leave_no_overhead() -> None:
+    run = load("0.16.8/v1_multi2_tok")
+    most = 2**63 - 1
+    rows = fixtures.server_rows("v1_multi2")
+    run.join_server({"steps": [{**row, "llm_request_ns": most, "tool_execution_ns": most} for row in rows]})
+    steps = run.steps_df()
+    assert steps["llm_duration_s"].tolist() == [most / 1e9] * 4
+    assert all(na(steps["overhead_s"]))
+
+
+@pytest.mark.parametrize("values", [[], [None], [1, None, 2**62 + 1], [2**62 + 1, 3], [None, 5]])
+def test_numbers_are_what_they_were_made_of(values: list[int | None]) -> None:
+    numbers = Numbers.of(values)
+    assert list(numbers) == [numbers[row] for row in range(len(numbers))] == values
+    assert list(numbers.otherwise(Numbers.of([7] * len(values)))) == [7 if value is None else value for value in values]
+    assert list(Numbers.of([7] * len(values)) - numbers) == [None if value is None else 7 - value for value in values]
 
 
 def test_the_longest_gap_lies_within_the_reply() -> None:

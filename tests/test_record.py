@@ -15,7 +15,7 @@ from recordings import BY_NAME, EXPECTED, FIXTURES, Expected
 from test_legs import two_legs
 from test_run import story, streams
 
-from letta_nb import record
+from letta_nb import frames, record, record_read
 from letta_nb.entries import RunError, ToolCallEntry
 from letta_nb.errors import InputError
 from letta_nb.log import Received
@@ -205,6 +205,8 @@ def test_a_torn_last_line_is_forgiven(tmp_path: Path) -> None:
         run = record.load_one(path)
         # a last line that lost only its newline is whole
         assert run.event_count in (content[:cut].count(b"\n") - 1, content[:cut].count(b"\n"))
+        last = content[:cut].rpartition(b"\n")[2]
+        assert (run.note == record_read.TORN) == bool(last and content[cut : cut + 1] != b"\n")
 
 
 def test_a_torn_file_is_an_interrupted_run(tmp_path: Path, lines: list[str]) -> None:
@@ -261,6 +263,21 @@ def test_what_is_no_run_file_is_said_so(content: bytes, words: str, tmp_path: Pa
     with pytest.raises(InputError, match=words) as caught:
         record.load(path)
     assert "x.jsonl" in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{}, {"sort_keys": True}, {"separators": (",", ":"), "sort_keys": True}])
+def test_a_file_that_another_program_laid_out_anew_is_the_same_run(options: dict[str, Any], tmp_path: Path) -> None:
+    run = record.load_one(BY_NAME["0.16.8/v1_parallel2_tok"].path)
+    path = run.save(tmp_path / "run.jsonl")
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    for row in rows:
+        if "data" in row:
+            row["event"] = "message"  # behind the data, where keys are sorted
+    path.write_text("".join(json.dumps(row, **options) + "\n" for row in rows), "utf-8")
+    again = record.load_one(path)
+    assert again.text == run.text
+    assert [event.model_dump() for event in again.events] == [event.model_dump() for event in run.events]
+    assert frames.steps_df(again).equals(frames.steps_df(run))
 
 
 def test_a_fact_from_a_later_release_does_not_lock_the_file(tmp_path: Path, lines: list[str]) -> None:

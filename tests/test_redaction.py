@@ -354,7 +354,8 @@ def test_a_pattern_is_found_in_the_joined_text(tmp_path: Path) -> None:
     run = run_of([answer("card 4111 11"), answer("11 1111"), answer(" 1111."), *STOP])
     loaded, content = saved(run, tmp_path, re.compile(r"\b(?:\d[ -]?){13,16}\b"))
     assert loaded.text == f"card {MARK}."
-    assert b"1111" not in content
+    # the header has times and ids, in which any digits may stand
+    assert b"1111" not in content.partition(b"\n")[2]
 
 
 def test_a_number_that_is_a_secret(tmp_path: Path) -> None:

@@ -149,13 +149,13 @@ def step_rows(number: int, url: str) -> Figures:
 
 
 def recorded_frames(number: int, url: str) -> Figures:
-    """A recorded run of so many events, in memory, to its steps and tools."""
+    """Recorded runs of so many events, in memory, to their steps and tools."""
     from letta_nb import frames
 
-    run = _run_of(number // 3)
+    runs = [_run_of(100) for _ in range(number // 302)]
     frames.steps_df(_run_of(10))
     before = resident_mb()
-    cpu, _ = _timed(lambda: (frames.steps_df(run), frames.tools_df(run)))
+    cpu, _ = _timed(lambda: (frames.steps_df(runs), frames.tools_df(runs)))
     return {"cpu_s": cpu, "events_per_s": number / cpu, "grown_mb": resident_mb() - before}
 
 

@@ -37,7 +37,7 @@ SHOWS = {
         "server",
         "gen_ai.usage.input_tokens",
         "[redacted]",
-        "(4, ['broken.jsonl is not a run file",
+        "['broken.jsonl is not a run file",
     ],
     "03_why_slow_why_costly": [
         "The context grew from",

@@ -112,6 +112,9 @@ def texts_of(value: Any) -> Iterator[str]:
 
 def assert_gone(secret: str, run: Run, content: bytes) -> None:
     for way in escapings(secret):
+        # with a backslash, and not escaped, it may be another text that is: `\\"` for a quote
+        if way == secret and "\\" in secret:
+            continue
         assert way.encode("utf-8", "surrogatepass") not in content
     for line in content.decode("utf-8", "surrogatepass").split("\n"):
         if line:

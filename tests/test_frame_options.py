@@ -208,3 +208,10 @@ def test_runs_of_a_server_make_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
         table = letta_nb.runs_df(client.runs("demo", since="1d"))
     assert table["run_id"].nunique() == 2
     assert table["status"].tolist() == ["completed"] * 2
+
+
+@pytest.mark.parametrize("grain", ["steps", "tools", "usage", "messages", "events"])
+def test_a_runs_own_tables_take_the_same_options(grain: Grain) -> None:
+    run = load("0.16.8/v1_multi2_tok")
+    options: frames.Options = {"columns": ["agent_id", "run_id"], "names": "otel", "backend": "pyarrow"}
+    pd.testing.assert_frame_equal(getattr(run, f"{grain}_df")(**options), frames.frame(grain, run, **options))

@@ -25,6 +25,8 @@ def resolve(base_url: str | None, api_key: str | None, password: str | None) -> 
         api_key = os.environ.get("LETTA_API_KEY") or None
     if password is None and configured:
         password = os.environ.get("LETTA_SERVER_PASSWORD") or None
+    if api_key is not None and not api_key.strip():
+        raise errors.ConfigurationError("The API key is empty. Pass api_key=..., or set LETTA_API_KEY and pass none.")
     if address is None and api_key is None:
         raise errors.ConfigurationError(
             "No server is configured. Pass base_url=..., or set LETTA_BASE_URL (a Letta server) or LETTA_API_KEY "

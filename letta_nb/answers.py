@@ -114,6 +114,10 @@ def chosen(run: Run, calls: tuple[str | ToolCallEntry, ...]) -> list[ToolCallEnt
     pending = run.pending
     if not pending:
         raise InputError(f"No tool call of this run waits for an answer: it is {run.status}.")
+    wrong = [call for call in calls if not isinstance(call, str | ToolCallEntry)]  # pyright: ignore[reportUnnecessaryIsInstance]
+    if wrong:
+        words = "A call is named by its entry or its id, several one by one: run.approve(*calls)"
+        raise InputError(f"{words}, not {wrong[0]!r:.80}.")
     wanted = [call if isinstance(call, str) else str(call.tool_call_id) for call in calls]
     there = {str(call.tool_call_id): call for call in pending}
     unknown = [call_id for call_id in wanted if call_id not in there]

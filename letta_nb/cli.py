@@ -221,6 +221,8 @@ def _all_frames(options: argparse.Namespace, kind: str) -> int:
 
     if options.output is None:
         raise InputError("Six tables are six files: name a folder with -o.")
+    if Path(options.output).suffix.lower().removeprefix(".") in _FORMATS:
+        raise InputError(f"Six tables are six files, and {options.output} is one: name a folder with -o, and --format.")
     if kind == "parquet":
         return _tell(to_parquet(options.files, options.output, on_error=_on_error(options)).unread)
     folder = Path(options.output)

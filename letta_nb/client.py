@@ -14,7 +14,7 @@ from letta_nb.answers import Given
 from letta_nb.capabilities import ServerInfo
 from letta_nb.connection import Connection, deadline_of, hurry, late
 from letta_nb.entries import Change
-from letta_nb.errors import LettaNbError
+from letta_nb.errors import ConfigurationError, LettaNbError
 from letta_nb.exchange import is_stream
 from letta_nb.flows import Flow, Pause
 from letta_nb.history import Pages, Since
@@ -180,6 +180,8 @@ class Client(Connection):
             return result.value
 
     def _send(self, request: httpx.Request, streaming: bool, deadline: float | None) -> httpx.Response:
+        if self._http.is_closed:
+            raise ConfigurationError("This client was closed. letta_nb.connect(...) makes another.")
         hurry(request, deadline)
         if not streaming and deadline is None:
             return self._http.send(request)

@@ -86,12 +86,13 @@ class Comparison:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/html": self._fragment(), "text/plain": str(self)}
 
-    def to_html(self, path: str | Path | None = None) -> str:
-        """The comparison as HTML that needs no kernel, no server and no network; written to `path` if one is given."""
+    def to_html(self, path: str | Path | None = None) -> str | Path:
+        """The comparison as a page that needs no kernel and no network: its HTML, or its path if one is given."""
         html = static_html.document("Compare two Letta runs", self._fragment())
-        if path is not None:
-            Path(path).write_text(html, encoding="utf-8")
-        return html
+        if path is None:
+            return html
+        Path(path).write_text(html, encoding="utf-8")
+        return Path(path)
 
     def _fragment(self) -> str:
         bare = compare_text.html(self._both)

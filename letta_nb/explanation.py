@@ -98,9 +98,10 @@ class Explanation:
 
     def __str__(self) -> str:
         lines = textwrap.wrap(_head(self.run), _WIDTH)
+        lines += _wrapped("     ", _fate(self.run)) if _fate(self.run) else []
         for number, note in enumerate(self.notes, start=1):
             lines += _wrapped(f"{number:>3}  ", f"{note.words} [{_proof(note)}]")
-        lines += [] if self.notes else _wrapped("     ", NOTHING)
+        lines += [] if self.notes or _fate(self.run) else _wrapped("     ", NOTHING)
         for unknown in self.unknown:
             lines += _wrapped("     ", unknown)
         return "\n".join(lines)
@@ -112,8 +113,9 @@ class Explanation:
     def _repr_html_(self) -> str:
         """Tags that survive where scripts, styles and classes are stripped; the rows of a note open below it."""
         parts = [f"<p {_GAP}><strong>Why</strong> {escaped(_head(self.run))}</p>"]
+        parts += [f"<p {_GAP}>{escaped(_fate(self.run))}</p>"] if _fate(self.run) else []
         parts += [_html(number, note) for number, note in enumerate(self.notes)]
-        parts += [] if self.notes else [f"<p {_GAP}>{NOTHING}</p>"]
+        parts += [] if self.notes or _fate(self.run) else [f"<p {_GAP}>{NOTHING}</p>"]
         if self.unknown:
             told = "<br>".join(map(escaped, self.unknown))
             parts.append(f'<p {_GAP}><span style="opacity:.72">{told}</span></p>')
@@ -133,6 +135,14 @@ def _head(run: Run) -> str:
     facts += [figures.plural(len(run.steps), "step"), *(told.replace(" in", " tokens in", 1) for told in tokens[:1])]
     facts += [*tokens[1:], *([figures.dollars(run.cost.usd)] if run.cost is not None else [])]
     return f"{', '.join(facts)}."
+
+
+def _fate(run: Run) -> str:
+    """How a run ended that did not end well, or that it goes on; "" for one that did."""
+    if run.status == "running":
+        return "It goes on: this is what can be said so far."
+    verdict = words.verdict(run) if run.status in ("failed", "interrupted") else None
+    return "" if verdict is None else " ".join(filter(None, (verdict.sentence, verdict.more, verdict.words)))
 
 
 def _unknown(facts: Facts) -> Iterator[str]:

@@ -146,6 +146,8 @@ def waterfall(run: Run, now: int | None = None) -> Waterfall:
         draw = _step_lanes if run.delivery == "step" else _token_lanes
         lanes += draw(run, step, entries, start, step_end, end)
     _finish(run, lanes, stop, end)
+    # a person may answer a call of a run that had failed long before
+    end = max([end, *(lane.end for lane in lanes)])
     return Waterfall(end, lanes, _totals(lanes), frozenset(p.kind for lane in lanes for p in lane.phases if p.at_most))
 
 

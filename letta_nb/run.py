@@ -113,6 +113,10 @@ class Run(Again, Shortcuts):
         self._closed = False
         self._prompt()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # who reads it stays in this process; what was read goes with a copy
+        return {**self.__dict__, "live": None, "shown_in": None}
+
     # -- what a person reads ------------------------------------------------------------------------------------------
 
     @property

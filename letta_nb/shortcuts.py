@@ -5,11 +5,11 @@ A Run is pure data; what these names reach lies in the modules above it, and is 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     import pandas as pd
 
@@ -89,14 +89,15 @@ class Shortcuts:
 
     def to_html(
         self, path: str | Path | None = None, *, redact: Redact = (), redact_fields: str | Iterable[str] = ()
-    ) -> str:
-        """The run as HTML that needs no kernel, no server and no network; written to `path` if one is given.
+    ) -> str | Path:
+        """The run as a page that needs no kernel, no server and no network: its HTML, or its path if one is given.
 
         `redact`, `redact_fields`: what it must not show, as in `save`.
         """
         from letta_nb import redaction, static_html
 
-        return static_html.to_html(redaction.redacted(self._run.still(), redact, redact_fields), path)
+        html = static_html.to_html(redaction.redacted(self._run.still(), redact, redact_fields), path)
+        return html if path is None else Path(path)
 
     def to_otel(self, exporter: Any = None, *, content: bool = False) -> list[Span]:
         """The run as OpenTelemetry spans: plain data, also sent by `exporter` (any `SpanExporter`) if there is one.

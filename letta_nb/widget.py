@@ -203,5 +203,5 @@ def told(run: Run, what: What, have: int) -> tuple[list[str], bool]:
     if what == "more":
         return [_code("more.js")], False
     if what == "html":
-        return [run.to_html()], False
+        return [str(run.to_html())], False
     return [record.text_of(run)] if what == "file" and run.log is not None else [], False

@@ -353,3 +353,15 @@ def test_secrets_belong_in_no_address() -> None:
     with pytest.raises(errors.ConfigurationError, match=r"http://127.0.0.1:1 .*api_key=") as caught:
         letta_nb.Client("http://user:secret@127.0.0.1:1")
     assert "secret" not in str(caught.value)
+
+
+def test_a_client_that_was_closed_says_so() -> None:
+    client = letta_nb.Client("http://127.0.0.1:9")
+    client.close()
+    with pytest.raises(errors.ConfigurationError, match="was closed"):
+        client.agents()
+
+
+def test_an_empty_key_is_not_taken_for_one() -> None:
+    with pytest.raises(errors.ConfigurationError, match="The API key is empty"):
+        letta_nb.Client(api_key="")

@@ -434,8 +434,10 @@ def test_its_html_is_readable_bare_and_holds_the_view_beside_it() -> None:
 @pytest.mark.usefixtures("bundle")
 def test_a_page_of_its_own_fetches_nothing(tmp_path: Path) -> None:
     comparison = Comparison(modern("multi_tok"), modern("multi2_tok"))
-    html = comparison.to_html(tmp_path / "both.html")
-    assert (tmp_path / "both.html").read_text("utf-8") == html
+    html = str(comparison.to_html())
+    path = tmp_path / "both.html"
+    assert comparison.to_html(path) == path
+    assert path.read_text("utf-8") == html
     assert html.startswith("<!doctype html>")
     assert "default-src 'none'" in html
 

@@ -12,11 +12,12 @@ from typing import Any
 import pandas as pd
 import pytest
 from hypothesis import given, settings
-from recordings import ALL_STREAMS
+from recordings import ALL_STREAMS, BY_NAME
 from test_phases import RUNS, fixtures, load
 from test_run import streams
 
 from letta_nb import frames, record
+from letta_nb.entries import RunError
 from letta_nb.errors import InputError
 from letta_nb.explanation import NOTHING, Explanation, explain
 from letta_nb.log import Received
@@ -114,7 +115,8 @@ def test_what_matters_most_comes_first_and_the_table_says_the_same(run: Run) -> 
     assert table["row_count"].tolist() == [len(note.rows) for note in found]
     assert table["share"].is_monotonic_decreasing or len(table) == 0
     assert len(found) == len(table)
-    assert (NOTHING.split(":")[0] in str(found)) == (len(found) == 0)
+    ended_well = found.run.status not in ("failed", "interrupted", "running")
+    assert (NOTHING.split(":")[0] in str(found)) == (len(found) == 0 and ended_well)
 
 
 @given(streams)
@@ -437,3 +439,18 @@ def test_runs_by_path_and_one_at_a_time(tmp_path: Path) -> None:
 def test_a_run_that_goes_on_is_explained_so_far() -> None:
     assert kinds(RUNS["arriving"]) == {"slowest_tool"}
     assert kinds(fixtures.until(RUNS["multi_tok"], 0.1)) == set()
+
+
+def test_a_run_that_failed_says_why_first() -> None:
+    run = record.load_one(BY_NAME["0.16.8/v1_disc_tok"].path)
+    told = str(explain(run))
+    assert "Nothing remarkable" not in told
+    assert "The run failed in step 1: llm_api_error." in told
+    broken = Run(agent_name="quick")
+    broken.fail(3, RunError("HTTPError", "HTTP 401: no such key"))
+    assert "HTTP 401: no such key" in str(explain(broken))
+    assert "HTTP 401: no such key" in explain(broken)._repr_html_()
+
+
+def test_a_run_that_goes_on_is_not_judged_yet() -> None:
+    assert "It goes on" in str(explain(Run()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -328,3 +329,9 @@ def test_a_cell_shows_it_once_and_any_other_as_it_stands() -> None:
         assert output.output_type == "display_data"
         assert output.data["text/html"].count("<tr>") == 3
         assert output.data["text/plain"].startswith("letta  2 runs\ndemo, scripted\n  0   completed  ")
+
+
+def test_runs_that_were_read_here_can_be_sent_to_another_process(server: Server) -> None:
+    fan = letta_nb.fan_out("Double 21", "quick", repeats=2)
+    again = pickle.loads(pickle.dumps(list(fan)))
+    assert frames.steps_df(again).equals(frames.steps_df(fan))

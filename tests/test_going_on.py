@@ -158,6 +158,8 @@ def test_a_pending_approval_met_later_is_explained_and_can_be_answered() -> None
         assert [call.name for call in run.pending] == ["danger"]
         assert run.error is not None
         assert "danger" in run.error.message
+        with pytest.raises(errors.InputError, match=r"one by one: run\.approve\(\*calls\)"):
+            run.approve(run.pending)  # pyright: ignore[reportArgumentType]
         assert run.deny("no").status == "completed"
         # what was asked then was never said to the agent
         assert "did not take this message" in (run.note or "")

@@ -226,3 +226,13 @@ def test_a_resumed_run_is_not_marked_as_cut() -> None:
     fall = phases.waterfall(RUNS["resumed"])
     assert not any(lane.cut for lane in fall.lanes)
     assert len(fall.lanes) == 4
+
+
+def test_a_call_that_is_answered_after_its_run_failed_is_within_the_axis() -> None:
+    run = load("0.16.8/v1_approve_parallel_step_1request")
+    run.status = "failed"
+    for call in run.tool_calls:
+        run.decided(call, approve=False, reason=None, at=500_000_000_000)
+    fall = phases.waterfall(run)
+    assert fall.end == max(lane.end for lane in fall.lanes) == 500_000_000_000
+    assert all(total <= fall.end for total in fall.totals.values())

@@ -96,8 +96,10 @@ export function waterfall(store: Store, now: number | null = null): Waterfall {
     lanes.push(...draw(store, step, start, stepEnd, end));
   });
   finish(store, lanes, stop, end);
+  // a person may answer a call of a run that had failed long before
+  const until = lanes.reduce((last, its) => Math.max(last, its.end), end);
   const atMost = new Set(lanes.flatMap((its) => its.phases.filter((p) => p.atMost).map((p) => p.kind)));
-  return { end, lanes, totals: totalsOf(lanes), atMost };
+  return { end: until, lanes, totals: totalsOf(lanes), atMost };
 }
 
 function stoppedAt(store: Store): number | null {

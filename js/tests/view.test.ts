@@ -273,7 +273,12 @@ describe("step numbers", () => {
     const shown = new Map(
       [...root.querySelectorAll<HTMLElement>(".tx .r .n")].map((its) => [its.textContent, its.style.marginLeft]),
     );
-    expect([shown.get("2"), shown.get("999"), shown.get("1000"), shown.get("1001")]).toEqual(["", "-2.5px", "-9px", "-9px"]);
+    expect([shown.get("2"), shown.get("999"), shown.get("1000"), shown.get("1001")]).toEqual([
+      "",
+      "-2.5px",
+      "-9px",
+      "-9px",
+    ]);
   });
 });
 

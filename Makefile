@@ -36,7 +36,7 @@ test-py: ## the Python tests that need no browser (ARGS="-n0 -x": one at a time)
 test-notebooks: ## run every notebook in notebooks/
 	@$(BOOTSTRAP) test
 	$(call say,"Notebooks")
-	@LETTA_NB_RUNS=1400 pytest -q --nbval-lax -W default --timeout=300 notebooks $(ARGS)
+	@LETTA_NB_RUNS=1400 pytest -q -n 2 --dist loadfile --nbval-lax -W default --timeout=300 notebooks $(ARGS)
 
 test-js: ## the TypeScript tests
 	@$(BOOTSTRAP) node

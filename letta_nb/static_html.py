@@ -30,6 +30,12 @@ _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
     "base-uri 'none'; form-action 'none'"
 )
+# a widget marks its element; one whose model is gone is, in JupyterLab, an output of bare text
+_SPARE = (
+    ":root:has(.lnb-live-%s) .lnb-spare-%s,"
+    ".jp-OutputArea-child:has(+.jp-OutputArea-child .lnb-spare) [data-mime-type*=widget-view]:not(:has(*))"
+    "{display:none}"
+)
 # what stands in the loader for: the view's code, the code of what a reader mostly does not ask for, the data, the file
 _SLOTS = ("__CODE__", "__MORE__", "__DATA__", "__RAW__")
 
@@ -47,6 +53,12 @@ def fragment(run: Run, raw_max: int = _RAW_MAX) -> str:
 def running_fragment(run: Run) -> str:
     """What a notebook that is saved while the run goes on keeps: the bare transcript so far."""
     return upgraded(bare.html(run), None, "")
+
+
+def spare(run: Run) -> str:
+    """What stands beside a live widget: hidden while the widget is there, and in its place where it is not."""
+    name = run.uid if run.uid.isascii() and run.uid.isalnum() else ""  # a file may hold any other
+    return f'<div class="lnb-spare lnb-spare-{name}"><style>{_SPARE % (name, name)}</style>{fragment(run)}</div>'
 
 
 def to_html(run: Run, path: str | Path | None = None) -> str:

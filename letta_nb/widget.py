@@ -94,6 +94,7 @@ class LiveView:
         self._wake = threading.Event()
         self._over = threading.Event()
         self._handle: Any = None
+        self._spare: Any = None
         self._widget: Any = RunWidget(run.uid, self._snapshot)
         self._widget.on_msg(self._heard)
         subshell.route(self._widget.comm)
@@ -127,9 +128,20 @@ class LiveView:
         self._wake.set()
 
     def paused(self, run: Run) -> None:
-        """The run waits for a person: the buttons stay, and a notebook saved now says so beside them."""
-        if self._handle is not None:
-            self._handle.update({**self._widget.view(), **run.mimebundle()}, raw=True)
+        """The run waits for a person: the buttons stay, and a notebook saved now has the run beside them.
+
+        In an output of its own: of one output that holds both, JupyterLab shows the widget, whose model is gone with
+        the kernel.
+        """
+        if self._handle is None:
+            return
+        spare = {"text/html": static_html.spare(run), "text/plain": ""}
+        if self._spare is None:
+            plain = run.mimebundle()["text/plain"]
+            self._handle.update({**self._widget.view(), "text/html": "", "text/plain": plain}, raw=True)
+            self._spare = notebook.display_bundle(spare, updatable=True)
+        else:
+            self._spare.update(spare, raw=True)
 
     def ended(self, run: Run, problem: Exception | None) -> None:
         """The run is over: send the rest, then replace the widget by HTML that needs no kernel."""
@@ -142,6 +154,8 @@ class LiveView:
             told = problem is not None and self._waited and run.event_count == 0
             frozen = {"text/html": "", "text/plain": ""} if told else run.mimebundle()
             self._handle.update(frozen, raw=True)
+        if self._spare is not None:
+            self._spare.update({"text/html": "", "text/plain": ""}, raw=True)
         _keep(self._widget)
 
     def _run_pump(self) -> None:

@@ -296,6 +296,19 @@ def test_while_it_runs_there_is_no_script() -> None:
 
 
 @pytest.mark.usefixtures("bundle")
+@pytest.mark.parametrize("uid", ["3704fe95", "x </style><script>", "a b", "*"])
+def test_what_stands_beside_a_widget_hides_for_that_widget_alone(uid: str) -> None:
+    run = RUNS["toolerr_tok"]
+    loaded = Run(run.request, uid=uid)
+    for received in run.log or []:
+        loaded.receive(received)
+    html = static_html.spare(loaded)
+    named = "3704fe95" if uid == "3704fe95" else ""
+    assert html.startswith(f'<div class="lnb-spare lnb-spare-{named}"><style>:root:has(.lnb-live-{named}) .lnb-spare-')
+    assert html.count("<style>") == html.count("</style>") == 1
+
+
+@pytest.mark.usefixtures("bundle")
 def test_a_page_of_its_own_that_may_fetch_nothing(tmp_path: Path) -> None:
     path = tmp_path / "run.html"
     html = static_html.to_html(RUNS["multi_tok"], path)

@@ -25,6 +25,8 @@ if (host) {
       .catch(() => {});
   // of twenty in a notebook, first what the reader sees; the others when there is time
   new IntersectionObserver(([seen], observer) => {
+    // it stands beside a widget, and only comes in its place
+    if (host.checkVisibility?.() === false) return;
     observer.disconnect();
     if (seen?.isIntersecting) draw();
     else (globalThis.requestIdleCallback ?? setTimeout)(draw);

@@ -98,6 +98,8 @@ function render({ model, el, signal }: Props): () => void {
   const run = runOf(model);
   if (run.feeds === 0) feed(model, run, life.signal);
   const view = new View(el, run.store, run.kernel, life.signal, model.get("uid"));
+  // what stands beside it for later hides meanwhile
+  el.className += ` lnb-live-${model.get("uid")}`;
   run.views.add(view);
   life.signal.addEventListener("abort", () => run.views.delete(view));
   return life.end;

@@ -43,7 +43,7 @@ def test_approving_in_a_finished_cell_goes_on_in_it(open_notebook: Open) -> None
     expect(view).to_contain_text("hours")
     # a notebook saved now says what it waits for, where no kernel is
     saved = notebook.save().cells[1].outputs
-    [html] = [output["data"]["text/html"] for output in saved if "text/html" in output.get("data", {})]
+    [html] = [page for output in saved if (page := output.get("data", {}).get("text/html"))]
     assert "Waiting for approval" in html
     press(view, "Approve rent_bike")
     has_status(notebook.widget(1), "Completed")
@@ -52,6 +52,30 @@ def test_approving_in_a_finished_cell_goes_on_in_it(open_notebook: Open) -> None
     expect(notebook.output(1).locator(".lnb-out")).to_have_count(1)
     notebook.run(2)
     expect(notebook.output(2)).to_contain_text("completed 2 Rented in")
+
+
+def test_saved_while_it_waits_it_is_whole_though_the_kernel_is_gone(open_notebook: Open) -> None:
+    notebook = open_notebook("waits.ipynb", LOAD, f"run = %letta {RENT}")
+    notebook.run(0)
+    notebook.run(1)
+    spare, live = notebook.output(1).locator(".lnb-spare"), notebook.output(1).locator("[class*=lnb-live-]")
+    has_status(live, "Waiting for approval")
+    expect(spare).to_be_hidden()
+    notebook.save()
+    # the same kernel: the widget is back, to be answered
+    notebook.page.reload()
+    has_status(live, "Waiting for approval")
+    expect(spare).to_be_hidden()
+    # another kernel, which knows of no widget: the run as it was saved
+    notebook.page.goto("about:blank")
+    notebook.jupyter.end_kernels()
+    notebook.open()
+    has_status(spare, "Waiting for approval")
+    expect(spare).to_contain_text("rent_bike")
+    expect(notebook.output(1).get_by_text("model not found")).to_be_hidden()
+    # JupyterLab's own complaint about the widget
+    assert all("model not found" in error for error in notebook.errors), notebook.errors
+    notebook.errors.clear()
 
 
 def test_denying_says_why(open_notebook: Open) -> None:

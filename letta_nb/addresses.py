@@ -19,6 +19,9 @@ def resolve(base_url: str | None, api_key: str | None, password: str | None) -> 
     from_environment = os.environ.get("LETTA_BASE_URL") or None
     address = base_url if base_url is not None else from_environment
     configured = address is not None and address == from_environment
+    secrets = {"api_key": api_key, "password": password}
+    if wrong := [name for name, secret in secrets.items() if not isinstance(secret, str | None)]:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise errors.InputError(f"{wrong[0]} takes a text, not {type(secrets[wrong[0]]).__name__}.")
     url = _url(address) if address is not None else httpx.URL(LETTA_CLOUD)
     # secrets of the environment go where the environment points, or to Letta Cloud; never to an address named in code
     if api_key is None and (configured or url.host.endswith(".letta.com")):
@@ -54,11 +57,19 @@ def _header_value(secret: str, what: str) -> str:
 
 
 def checked(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers of the caller's own, which may be secrets too."""
+    """Headers of the caller's own, which may be secrets too. Raises InputError for what are none."""
+    # what a caller without a type checker may pass
+    texts = isinstance(headers, Mapping) and all(isinstance(its, str) for item in headers.items() for its in item)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not texts:
+        raise errors.InputError('headers takes texts by name, such as headers={"X-Team": "search"}.')
     return {name: _header_value(value, f"header {name}") for name, value in headers.items()}
 
 
 def _url(base_url: str) -> httpx.URL:
+    if not isinstance(base_url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise errors.InputError(
+            f'base_url takes an address as text, such as "http://localhost:8283", not {type(base_url).__name__}.'
+        )
     try:
         url = httpx.URL(base_url.rstrip("/").removesuffix("/v1"))
     except (httpx.InvalidURL, TypeError) as problem:

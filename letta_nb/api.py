@@ -54,6 +54,8 @@ def connect(
     Without `base_url`: LETTA_BASE_URL, else Letta Cloud if LETTA_API_KEY is set, else the embedded server, which is
     started if it is not running. `agent` (id or name) becomes the default agent. Nothing is sent yet.
     """
+    if not isinstance(agent, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError(f"agent takes the id or the name of an agent, not {agent!r:.80}.")
     options: dict[str, Any] = {"password": password, "headers": headers, "timeout": timeout}
     if base_url is None and api_key is None and not _configured():
         base_url = _embedded().url
@@ -101,6 +103,12 @@ def current() -> Client:
 def agents(name: str | None = None) -> list[Agent]:
     """The agents of the current server, or those of one name."""
     return current().agents(name)
+
+
+def _given(client: Client | None) -> Client:
+    if not isinstance(client, Client | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError(f"client takes a letta_nb.Client, such as connect(...) returns, not {type(client).__name__}.")
+    return client or current()
 
 
 def known_agents() -> list[Agent]:
@@ -169,7 +177,7 @@ def send(
     buttons. Raises a letta_nb error if the request is refused; a run that fails later is returned, with `run.status`
     and `run.error`. Interrupting the cell cancels the run; `last_run()` keeps what arrived.
     """
-    client = client or current()
+    client = _given(client)
     offered = offered_tools(tools, parameters)
     if offered:
         parameters["client_tools"] = [made.definition() for made in offered]
@@ -209,7 +217,7 @@ def attach(
     Of a run whose stream the server does not keep (not made with `background=True`, too old, or no Redis there) the
     messages are fetched instead, and `run.note` says why. Raises NotFound for a run that the server does not have.
     """
-    client = client or current()
+    client = _given(client)
     offered = offered_tools(tools, {})
     stream = client.attach(run_id)
     live = _read(client, stream, offered, display=display, waited=not background, complete=True, save=save)
@@ -227,6 +235,8 @@ def offered_tools(tools: Iterable[Tool | Callable[..., Any]] | None, parameters:
         if tools is not None:
             raise InputError("Pass functions as tools=, or their definitions as client_tools=, not both.")
         return []
+    if not isinstance(tools, Iterable | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError(f"tools takes a list of functions, such as tools=[f], not {tools!r:.80}.")
     return tools_of(_default.tools.values() if tools is None else tools)
 
 

@@ -109,7 +109,7 @@ class AsyncClient(Connection):
 
     async def steps(self, run: str | Run) -> list[dict[str, Any]]:
         """The server's rows of a run's steps, in order, each with its metrics (`llm_request_ns`, ...) merged in."""
-        return await self._call(history.step_rows(self.flows, history.run_id_of(run)))
+        return await self._call(history.steps_asked_for(self.flows, history.run_id_of(run)))
 
     async def _rows(self, pages: Pages) -> AsyncIterator[dict[str, Any]]:
         while (flow := pages.next()) is not None:

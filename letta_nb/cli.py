@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
+from letta_nb import paths
 from letta_nb._version import __version__
 from letta_nb.cleaning import clean
 from letta_nb.errors import ConfigurationError, InputError, LettaNbError
@@ -201,6 +202,8 @@ def _frames(options: argparse.Namespace) -> int:
             raise InputError("Parquet is not text: name a file with -o.")
     if options.grain == "all":
         return _all_frames(options, kind)
+    if options.output is not None:  # before all the files are read
+        paths.to_write(options.output, "-o", f"{options.grain}.{kind}")
     table, unread = _table(options.grain, options)
     _write(table, kind, options.output)
     return _tell(unread)
@@ -226,7 +229,8 @@ def _all_frames(options: argparse.Namespace, kind: str) -> int:
     if kind == "parquet":
         return _tell(to_parquet(options.files, options.output, on_error=_on_error(options)).unread)
     folder = Path(options.output)
-    folder.mkdir(parents=True, exist_ok=True)
+    with paths.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     # what stands there can be read only once
     options.files = [record.load(name) if name == "-" else name for name in options.files]
     left: dict[tuple[str, str], None] = {}
@@ -259,17 +263,26 @@ def _tell(unread: Iterable[tuple[str, str]]) -> int:
 
 
 def _write(table: pd.DataFrame, kind: str, output: str | None) -> None:
-    if kind == "parquet":
-        table.to_parquet(output or cast("Any", sys.stdout.buffer), index=False)
-        return
-    if kind == "csv":
-        content = table.to_csv(index=False)
+    if output is not None:
+        with paths.writing(output):
+            _write_file(table, kind, output)
+    elif kind == "parquet":
+        table.to_parquet(cast("Any", sys.stdout.buffer), index=False)
     else:
-        lines = kind == "jsonl"
-        body = table.to_json(orient="records", lines=lines, date_format="iso", date_unit="ns", force_ascii=False)
-        content = body if lines else f"{body}\n"
-    if output is None:
-        sys.stdout.write(content)
+        sys.stdout.write(_text(table, kind))
+
+
+def _write_file(table: pd.DataFrame, kind: str, output: str) -> None:
+    if kind == "parquet":
+        table.to_parquet(output, index=False)
     else:
         # no translation of line ends: a CSV cell may hold its own
-        Path(output).write_text(content, encoding="utf-8", newline="")
+        Path(output).write_text(_text(table, kind), encoding="utf-8", newline="")
+
+
+def _text(table: pd.DataFrame, kind: str) -> str:
+    if kind == "csv":
+        return table.to_csv(index=False)
+    lines = kind == "jsonl"
+    body = table.to_json(orient="records", lines=lines, date_format="iso", date_unit="ns", force_ascii=False)
+    return body if lines else f"{body}\n"

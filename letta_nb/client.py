@@ -134,7 +134,7 @@ class Client(Connection):
 
     def steps(self, run: str | Run) -> list[dict[str, Any]]:
         """The server's rows of a run's steps, in order, each with its metrics (`llm_request_ns`, ...) merged in."""
-        return self._call(history.step_rows(self.flows, history.run_id_of(run)))
+        return self._call(history.steps_asked_for(self.flows, history.run_id_of(run)))
 
     def _rows(self, pages: Pages) -> Iterator[dict[str, Any]]:
         while (flow := pages.next()) is not None:

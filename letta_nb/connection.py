@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import httpx
 
 from letta_nb import addresses, history, protocol
 from letta_nb.answers import Given
+from letta_nb.errors import InputError
 from letta_nb.exchange import Attach, Message, Reply
 from letta_nb.flows import Door, Flows, segment
 from letta_nb.history import Pages, Since
@@ -38,6 +40,9 @@ class Connection:
         door: Door = "messages/stream",
     ) -> None:
         url, own = addresses.resolve(base_url, api_key, password)
+        for name, bound in (("timeout", timeout), ("silence", silence)):
+            if bound is not None and (not isinstance(bound, Real) or not bound > 0):
+                raise InputError(f"{name} takes seconds, more than 0, not {bound!r:.80}.")
         # `read` bounds silence in a stream, not the run: pings reset it
         streaming = httpx.Timeout(timeout, read=silence)
         self.flows = Flows(url, {**own, **addresses.checked(headers or {})}, streaming)
@@ -70,6 +75,8 @@ class Connection:
         record: bool,
         make_do: bool,
     ) -> tuple[Message, Run]:
+        if conversation is not None and (not isinstance(conversation, str) or not conversation.strip()):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InputError(f'conversation takes the id of one, "default" or "new", not {conversation!r:.80}.')
         body = protocol.body_of(messages, parameters, extra_body)
         there = None if conversation == protocol.NEW else conversation
         run = Run(body, server=self.base_url, conversation_id=there, record=record)
@@ -84,6 +91,7 @@ class Connection:
         return Reply(answers), run, self.clock_of(run) if start is None else start
 
     def _attach(self, run_id: str, record: bool) -> tuple[Attach, Run]:
+        history.checked_id(run_id)
         run = Run({"starting_after": 0}, server=self.base_url, record=record)
         run.run_id = run.legs[0].run_id = run_id
         return Attach(run_id), run
@@ -97,7 +105,7 @@ class Connection:
         limit: int | None,
     ) -> Pages:
         parameters: dict[str, Any] = {"agent_id": agent_id, "conversation_id": conversation, "order": "desc"}
-        parameters["statuses"] = list(statuses) if statuses else None
+        parameters["statuses"] = [statuses] if isinstance(statuses, str) else list(statuses or ()) or None
         return Pages(self.flows, "/v1/runs/", parameters, limit=limit, since=history.since_of(since))
 
     def _message_pages(self, agent_id: str, conversation: str | None, limit: int | None) -> Pages:

@@ -163,7 +163,7 @@ class Flows:
 
     def agent(self, agent: str) -> Flow:
         """One agent by id or by name."""
-        if AGENT_ID.match(agent):
+        if AGENT_ID.match(_named(agent)):
             if agent not in self.known:
                 self.known[agent] = _agent((yield from self.json("GET", f"/v1/agents/{segment(agent)}")))
             return self.known[agent]
@@ -183,9 +183,18 @@ class Flows:
 
     def agent_id(self, agent: str) -> Flow:
         """The id for an id or a name; an id costs no request."""
-        if AGENT_ID.match(agent):
+        if AGENT_ID.match(_named(agent)):
             return agent
         return (yield from self.agent(agent)).id
+
+
+def _named(agent: Any) -> str:
+    """What names an agent. Raises InputError."""
+    if isinstance(agent, Agent):
+        raise errors.InputError(f"An agent is named by its id or its name, not by itself: pass agent.id, {agent.id!r}.")
+    if not isinstance(agent, str):
+        raise errors.InputError(f"An agent is named by its id or its name, a text, not by {agent!r:.80}.")
+    return agent
 
 
 def _no_door(response: httpx.Response) -> bool:

@@ -46,8 +46,8 @@ class Pages:
         since: datetime | None = None,
         rows_are_items: bool = True,
     ) -> None:
-        if limit is not None and limit < 0:
-            raise errors.InputError(f"limit must be 0 or more, not {limit}")
+        if limit is not None and (not isinstance(limit, int) or limit < 0):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise errors.InputError(f"limit must be 0 or more, a whole number, not {limit!r:.80}")
         self._flows = flows
         self._path = path
         self._parameters = {name: value for name, value in parameters.items() if value is not None}
@@ -131,7 +131,7 @@ def since_of(since: Since | None) -> datetime | None:
     try:
         if isinstance(since, timedelta):
             return now() - since
-        if match := _SINCE.fullmatch(since):
+        if match := isinstance(since, str) and _SINCE.fullmatch(since):  # pyright: ignore[reportUnnecessaryIsInstance]
             return now() - timedelta(**{_UNITS[match[2]]: float(match[1])})
     except OverflowError:
         raise errors.InputError(f"since={since!r:.80} is before any calendar. Leave it out for all runs.") from None
@@ -157,10 +157,20 @@ def event_of(row: Mapping[str, Any]) -> events.AnyEvent:
 
 
 def run_id_of(run: str | Run) -> str:
-    """The server's id of a run."""
-    run_id = run if isinstance(run, str) else run.run_id
-    if run_id is None:
+    """The server's id of a run. Raises InputError."""
+    if not isinstance(run, Run):
+        return checked_id(run)
+    if run.run_id is None:
         raise errors.InputError("This run has no run_id: its server gave it none, or nothing was sent.")
+    return run.run_id
+
+
+def checked_id(run_id: str) -> str:
+    """The id of a run, if it can be one. Raises InputError."""
+    if isinstance(run_id, Run):
+        raise errors.InputError(f"The id of a run is asked for, not the run itself: pass {run_id_of(run_id)!r}.")
+    if not isinstance(run_id, str) or not run_id.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise errors.InputError(f'A run is named by its id, such as "run-...", not by {run_id!r:.80}.')
     return run_id
 
 
@@ -169,7 +179,7 @@ def run_id_of(run: str | Run) -> str:
 
 def run_row(flows: Flows, run_id: str) -> Flow:
     """`/v1/runs/{id}`."""
-    return answer_of((yield from flows.json("GET", f"/v1/runs/{segment(run_id)}")))
+    return answer_of((yield from flows.json("GET", f"/v1/runs/{segment(checked_id(run_id))}")))
 
 
 def messages_of_run(flows: Flows, run_id: str) -> Flow:
@@ -190,6 +200,14 @@ def step_rows(flows: Flows, run_id: str) -> Flow:
     except sse.BROKEN:  # the time is over: what has come is worth having
         joined += rows[len(joined) :]
     return joined
+
+
+def steps_asked_for(flows: Flows, run_id: str) -> Flow:
+    """The steps of a run that somebody named: one that the server does not know is an error, not a run without."""
+    rows = yield from step_rows(flows, run_id)
+    if not rows:
+        yield from run_row(flows, run_id)
+    return rows
 
 
 def past_run(flows: Flows, row: Mapping[str, Any]) -> Flow:

@@ -24,7 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from letta_nb import frames
+from letta_nb import frames, paths
 from letta_nb.columns import TABLES, Grain
 from letta_nb.errors import ConfigurationError, InputError
 from letta_nb.reading import OnError, Reading, Runs, Unread
@@ -69,7 +69,7 @@ def to_parquet(
     files that cannot be read are left out and listed in the result's `unread`. `timestamps`: their unit, "us" for
     Spark, which reads no nanoseconds. Raises InputError, and ConfigurationError without pyarrow.
     """
-    target = Path(dir)
+    target = paths.named(dir, "to_parquet", "data")
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file. Name a folder: the data set has many files.")
     if timestamps not in ("ns", "us"):
@@ -155,13 +155,14 @@ class _DataSet:
 
     def _write(self, grain: Grain, part: str, table: Any) -> Path:
         path = self._root / grain / part
-        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
-        try:
-            self._parquet.write_table(table, partial, compression="zstd")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with paths.writing(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._parquet.write_table(table, partial, compression="zstd")
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
         return path
 
     def _schema(self, grain: Grain) -> Any:

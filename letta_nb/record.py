@@ -24,6 +24,7 @@ from typing import Any
 
 import pydantic_core
 
+from letta_nb import paths
 from letta_nb.calls import answers_in
 from letta_nb.entries import Leg
 from letta_nb.errors import InputError
@@ -46,20 +47,18 @@ def save(run: Run, path: str | Path, redact: Redact = (), redact_fields: str | I
     `redact`, `redact_fields`: what is replaced by `[redacted]`, see `redaction.redacted`; keys of providers always are,
     unless `redact` is False.
     """
-    path = Path(path)
+    path = paths.to_write(path, "save")
     if run.log is None:
         raise InputError("This run kept no events (record=False), so there is nothing to save.")
     run = redacted(run, redact, redact_fields)
-    if path.is_dir() or not path.parent.is_dir():
-        problem = "is a folder" if path.is_dir() else f"cannot be written: there is no folder {path.parent}"
-        raise InputError(f"{path} {problem}. Name a file, such as run.jsonl.")
     partial = path.with_name(path.name + ".part")
-    try:
-        with partial.open("w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
-            file.writelines(line + "\n" for line in lines(run))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with paths.writing(path):
+        try:
+            with partial.open("w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
+                file.writelines(line + "\n" for line in lines(run))
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
     return path
 
 

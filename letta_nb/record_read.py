@@ -14,7 +14,7 @@ from typing import Any
 
 import pydantic_core
 
-from letta_nb import sse, transcripts
+from letta_nb import paths, sse, transcripts
 from letta_nb.entries import CallTimes, Cancel, RunError
 from letta_nb.errors import InputError
 from letta_nb.log import Received
@@ -36,6 +36,9 @@ def load(path: str | Path) -> Run | list[Run]:
     Beside `NAME.sse` a `NAME.json` may stand with the request and arrival times (`lines_ms_len`); without it the run
     has no times, and every latency is NA. Raises InputError with the file's name and what was expected.
     """
+    if isinstance(path, Run):
+        raise InputError("This is a Run already, and load takes the path of a run file: use it as it is.")
+    paths.named(path, "load")
     runs = [run for file in files(path) for run in load_all(file)]
     return runs[0] if len(runs) == 1 and not _is_pattern(path) else runs
 
@@ -69,6 +72,8 @@ def load_all(path: Path) -> list[Run]:
         content = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"There is no file {path}.") from None
+    except OSError as problem:
+        raise InputError(f"{path} cannot be read: {problem.strerror or problem}. Name a file that can.") from problem
     return _parse(path, content)
 
 

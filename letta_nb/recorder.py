@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO, cast
 
-from letta_nb import record
+from letta_nb import paths, record
 from letta_nb.entries import Change
 from letta_nb.errors import InputError
 from letta_nb.redaction_rules import KEYS, MARK, may_hold_keys
@@ -25,9 +25,7 @@ class Recorder:
     """Writes a run to `path` as it is told of it, as a view is; never raises then, and warns once if it cannot."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        if self.path.is_dir() or not self.path.parent.is_dir():
-            raise InputError(f"{path} is a folder, or stands in none. Name a file, such as runs/hello.jsonl.")
+        self.path = paths.to_write(path, "save", "runs/hello.jsonl")
         self._lock = threading.Lock()
         self._file: TextIO | None = None
         self._have = 0
@@ -49,7 +47,7 @@ class Recorder:
                 return
             try:
                 what(run)
-            except OSError as problem:
+            except (OSError, InputError) as problem:
                 self._broken = True
                 words = f"letta_nb: the run is not written to {self.path} any more: {problem}. run.save() tries again."
                 warnings.warn(words, stacklevel=2)

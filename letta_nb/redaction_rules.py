@@ -118,6 +118,10 @@ class Rules:
 
 def rules_of(redact: Redact, fields: str | Iterable[str]) -> Rules | None:
     """What a person asks for; None if nothing may be taken out, not even keys. Raises InputError."""
+    if not isinstance(redact, Iterable) and redact is not False:  # pyright: ignore[reportUnnecessaryComparison]
+        raise InputError(f'redact takes texts and patterns, such as redact=["Alice"], or False, not {redact!r:.80}.')
+    if not isinstance(fields, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError(f'redact_fields takes names of fields, such as ["content"], not {fields!r:.80}.')
     names = frozenset([fields] if isinstance(fields, str) else fields)
     if redact is False:
         if names:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextvars
+import math
 import threading
 import time
+from numbers import Real
 
 from letta_nb.entries import Change
 from letta_nb.errors import InputError
@@ -16,8 +18,8 @@ class Replay:
     """Feeds a run's log into a fresh Run, `speed` times as fast as it came. Stopping it leaves the rest out."""
 
     def __init__(self, source: Run, speed: float = 1.0) -> None:
-        if speed <= 0:
-            raise InputError(f"speed must be greater than 0, not {speed}")
+        if not isinstance(speed, Real) or not 0 < speed < math.inf:
+            raise InputError(f"speed must be a number greater than 0, such as 4, not {speed!r:.80}.")
         if source.log is None or not source.timed:
             raise InputError("This run has no arrival times to replay by; run.show() shows it whole.")
         self.run = source.blank(record=True)

@@ -94,10 +94,15 @@ class Shortcuts:
 
         `redact`, `redact_fields`: what it must not show, as in `save`.
         """
-        from letta_nb import redaction, static_html
+        from letta_nb import paths, redaction, static_html
 
-        html = static_html.to_html(redaction.redacted(self._run.still(), redact, redact_fields), path)
-        return html if path is None else Path(path)
+        file = None if path is None else paths.to_write(path, "to_html", "run.html")
+        run = redaction.redacted(self._run.still(), redact, redact_fields)
+        if file is None:
+            return static_html.to_html(run)
+        with paths.writing(file):
+            static_html.to_html(run, file)
+        return file
 
     def to_otel(self, exporter: Any = None, *, content: bool = False) -> list[Span]:
         """The run as OpenTelemetry spans: plain data, also sent by `exporter` (any `SpanExporter`) if there is one.

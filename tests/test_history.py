@@ -132,6 +132,27 @@ def test_limit_and_since(call: Call, served: tuple[Server, list[Run]]) -> None:
     assert call(server.url, "runs", "demo", statuses=["failed"]) == []
 
 
+def test_steps_of_a_run_that_is_not_there_are_an_error(call: Call, served: tuple[Server, list[Run]]) -> None:
+    server, _ = served
+    for named in ("run-00000000-0000-4000-8000-000000000009", AGENT):
+        with pytest.raises(errors.NotFound, match=f"Run with ID {named} not found"):
+            call(server.url, "steps", named)
+
+
+def test_a_run_without_steps_has_none(call: Call) -> None:
+    routes = {("GET", "/v1/runs/run-1/steps"): answer([]), ("GET", "/v1/runs/run-1"): answer({"id": "run-1"})}
+    with ScriptedServer([], routes) as server:
+        assert call(server.url, "steps", "run-1") == []
+    # nothing more is asked where there are some
+    routes = {("GET", "/v1/runs/run-1/steps"): answer([{"id": "step-1"}])}
+    with ScriptedServer([], routes) as server:
+        assert call(server.url, "steps", "run-1") == [{"id": "step-1"}]
+        assert [request.path.partition("?")[0] for request in server.requests] == [
+            "/v1/runs/run-1/steps",
+            "/v1/steps/step-1/metrics",
+        ]
+
+
 def test_one_run_and_its_steps(call: Call, served: tuple[Server, list[Run]]) -> None:
     server, runs = served
     run = call(server.url, "run", runs[-1].run_id)

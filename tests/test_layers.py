@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "letta_nb"
 # A module imports from lines above its own, never from its own line or below.
 LAYERS = """
 _version bootstrap cleaning errors figures page semconv subshell
-addresses log sse events entries shortcuts memory_patch redaction_rules
+addresses log paths sse events entries shortcuts memory_patch redaction_rules
 typed calls again memory redaction_walk prices
 fetched sessions
 fold

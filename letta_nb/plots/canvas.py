@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from letta_nb import figures
 from letta_nb.align import line
-from letta_nb.errors import ConfigurationError
+from letta_nb.errors import ConfigurationError, InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,6 +59,8 @@ def axes(ax: Axes | None, rows: float, title: str, keys: Sequence[Key] = (), not
 
     A transparent figure, as high as that takes, if none was given.
     """
+    if ax is not None and not isinstance(ax, matplotlib("axes").Axes):
+        raise InputError(f"ax takes one matplotlib Axes, such as plt.subplots()[1], not {type(ax).__name__}.")
     width = _WIDTH * 0.77 if ax is None else ax.get_window_extent().width / ax.figure.dpi
     columns = _columns(keys, width * 72)
     lines = -(-len(keys) // columns)

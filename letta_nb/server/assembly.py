@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic_ai import Agent
+from pydantic_ai.agent import AbstractAgent
 from pydantic_ai.models import Model
 
 from letta_nb.errors import ConfigurationError
@@ -40,6 +41,8 @@ def assemble(
     """The server, not yet started."""
     if era not in VERSIONS:
         raise ConfigurationError(f"serve(era={era!r}): there are {' and '.join(VERSIONS)}")
+    if agents is not None and not _are_agents(agents):
+        raise ConfigurationError('serve(agents=...) takes pydantic-ai agents by name: serve({"helper": Agent(...)})')
     try:
         real = _model(model, base_url, api_key)
         programs = make_programs(_default(model, real, pace) if agents is None else agents, real)
@@ -60,6 +63,13 @@ def assemble(
         blocks={"demo": DEMO_BLOCKS} if agents is None else {},
     )
     return Server(programs, settings, host=host, port=port, fault=fault)
+
+
+def _are_agents(agents: Any) -> bool:
+    return isinstance(agents, Mapping) and all(
+        isinstance(name, str) and isinstance(agent, AbstractAgent)
+        for name, agent in cast("Mapping[Any, Any]", agents).items()
+    )
 
 
 def _default(model: Model | str | None, real: Model | str | None, pace: float) -> dict[str, Agent[Any, Any]]:

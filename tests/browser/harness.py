@@ -262,6 +262,6 @@ def notebooks(browser: Browser, jupyter: Jupyter) -> Iterator[Callable[..., Note
 
 def _complaint(notebook: Notebook, message: ConsoleMessage) -> None:
     url = message.location.get("url", "")
-    # Jupyter Server 2.20 knows a kernel before it knows its state: who lists the kernels just then gets this
+    # Jupyter Server 2.21 knows a kernel before it knows its state: who lists the kernels just then gets this
     if message.type == "error" and not ("status of 500" in message.text and "/api/kernels?" in url):
         notebook.errors.append(f"{message.text} ({url})")

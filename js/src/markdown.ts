@@ -87,9 +87,12 @@ function attribute(element: HTMLElement, type: number, value: string): void {
 interface Mark {
   written: number;
   children: number;
-  depth: number;
+  stack: HTMLElement[];
   parser: smd.Parser;
 }
+
+/** characters */
+const AT_ONCE = 8_000;
 
 /** One answer: give it the text as it grows; what is drawn stays. */
 export class Markdown {
@@ -129,7 +132,7 @@ export class Markdown {
   private mark(): Mark {
     const { parser, written } = this;
     const copy = { ...parser, tokens: parser.tokens.slice() };
-    return { written, children: this.element.childElementCount, depth: this.stack.length, parser: copy };
+    return { written, children: this.element.childElementCount, stack: this.stack.slice(), parser: copy };
   }
 
   private get top(): HTMLElement {
@@ -159,20 +162,25 @@ export class Markdown {
   /** The reader has gone back in time: to the last block that was over by then. */
   private back(to: number): void {
     while (this.marks.length > 1 && (this.marks.at(-1) as Mark).written > to) this.marks.pop();
-    const { written, children, depth, parser } = this.marks.at(-1) as Mark;
+    const { written, children, stack, parser } = this.marks.at(-1) as Mark;
     while (this.element.childElementCount > children) this.element.lastElementChild?.remove();
-    this.stack = this.stack.slice(0, depth);
+    this.stack = stack.slice();
     this.parser = { ...parser, tokens: parser.tokens.slice() };
     this.written = written;
     this.ended = false;
   }
 
-  /** `text` is the whole so far; `done`: nothing more will come. */
-  update(text: string, done: boolean): void {
+  /**
+   * `text` is the whole so far; `done`: nothing more will come. Draws so much of it that no reader is held up: false,
+   * if more is left, for a later call.
+   */
+  update(text: string, done: boolean): boolean {
     const again = this.ended && (!done || text.length > this.written);
     if (again || text.length < this.written) this.back(text.length);
-    if (this.ended) return;
+    if (this.ended) return true;
+    const most = this.written + AT_ONCE;
     while (this.written < text.length) {
+      if (this.written > most) return false;
       const upTo = text.indexOf("\n", this.written) + 1 || text.length;
       const before = this.parser.table_state;
       smd.parser_write(this.parser, text.slice(this.written, upTo));
@@ -180,13 +188,15 @@ export class Markdown {
       if (before < 2 && this.parser.table_state === 2)
         this.align(text.slice(text.lastIndexOf("\n", upTo - 2) + 1, upTo));
       this.written = upTo;
-      const over = text.endsWith("\n\n", upTo) && this.stack.length === this.marks[0]?.depth;
-      if (over) this.marks.push(this.mark());
+      // after an empty line the parser still holds a paragraph open, and puts nothing more into it
+      const over = this.stack.length === 1 || (this.stack.length === 2 && this.top.localName === "p");
+      if (over && text.endsWith("\n\n", upTo)) this.marks.push(this.mark());
     }
     if (this.top === this.code?.element) this.code.settle();
     if (done) {
       this.ended = true;
       smd.parser_end(this.parser);
     }
+    return true;
   }
 }

@@ -62,13 +62,16 @@ function steps(count: number): Snapshot {
 const LOST = "A part of this view could not be loaded.";
 
 describe("code that is not here yet", () => {
-  it("leaves very many lanes in rows until it comes", async () => {
+  it("keeps the place of very many lanes until it comes", async () => {
     const late = new Late(steps(40));
     const lanes = late.root.querySelector(".lanes") as HTMLElement;
     expect(late.asked).toBe(1);
-    expect([seen(lanes, ".ln").length, lanes.classList.contains("plot")]).toEqual([40, false]);
+    const { height } = lanes.style;
+    expect(Number.parseFloat(height)).toBeGreaterThan(100);
+    expect([seen(lanes, ".ln").length, lanes.classList.contains("plot")]).toEqual([0, false]);
     await late.come();
     expect([seen(lanes, ".ln").length, lanes.classList.contains("plot")]).toEqual([3, true]);
+    expect(lanes.style.height).toBe(height);
     expect(lanes.querySelectorAll("canvas")).toHaveLength(1);
   });
 

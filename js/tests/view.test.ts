@@ -210,21 +210,19 @@ describe("a very long answer", () => {
   ];
   const paragraphs = (root: ShadowRoot): number => root.querySelectorAll(".md p").length;
 
-  it("is drawn in part, and whole when it is asked for", () => {
+  it("is drawn in part, a frame's worth at a time, and whole when it is asked for", async () => {
     const root = rootOf(saved({ seq: 0, now: 9, changes: changes("giant", "completed") }));
+    expect(paragraphs(root)).toBeGreaterThan(100);
+    expect(paragraphs(root)).toBeLessThan(300);
+    const button = root.querySelector(".answer .lk") as HTMLElement;
+    await expect.poll(() => button.hidden).toBe(false);
     expect(paragraphs(root)).toBeGreaterThan(500);
     expect(paragraphs(root)).toBeLessThan(1000);
-    const button = root.querySelector(".answer .lk") as HTMLElement;
-    return expect
-      .poll(() => button.hidden)
-      .toBe(false)
-      .then(() => {
-        expect(button.textContent).toBe("Show all, 120 kB");
-        button.click();
-        expect(paragraphs(root)).toBe(3001);
-        expect(root.querySelector(".md")?.textContent?.trim().endsWith("The end.")).toBe(true);
-        expect(button.hidden).toBe(true);
-      });
+    expect(button.textContent).toBe("Show all, 120 kB");
+    button.click();
+    expect(button.hidden).toBe(true);
+    await expect.poll(() => paragraphs(root), { timeout: 20_000 }).toBe(3001);
+    expect(root.querySelector(".md")?.textContent?.trim().endsWith("The end.")).toBe(true);
   });
 
   it("is copied whole", async () => {
@@ -240,12 +238,23 @@ describe("a very long answer", () => {
     expect(copied[0]?.split("bold")).toHaveLength(3001);
   });
 
-  it("is whole while it grows: the reader is at its end", () => {
+  it("is whole while it grows: the reader is at its end", async () => {
     const fake = fakeModel("giant-live", { seq: 1, now: 5, changes: changes("giant-live", "running") });
     const el = document.body.appendChild(document.createElement("div"));
     const end = widget.render({ model: fake.model, el });
-    expect(paragraphs(rootOf(el))).toBe(3001);
+    await expect.poll(() => paragraphs(rootOf(el)), { timeout: 20_000 }).toBe(3001);
     end();
+  });
+
+  it("keeps what was over at the moment to which the reader goes back", async () => {
+    const paragraph = (n: number): string => `Paragraph ${n}.\n\n`;
+    const text = Array.from({ length: 90 }, (_, n) => paragraph(n)).join("");
+    const answer = new Markdown();
+    answer.update(text, true);
+    const kept = [...answer.element.children].slice(0, 50);
+    answer.update(text.slice(0, text.indexOf(paragraph(50)) + 5), false);
+    expect(answer.element.children).toHaveLength(51);
+    expect(kept.every((its, n) => its === answer.element.children[n])).toBe(true);
   });
 
   it("has one node for each text, in however many pieces it came", () => {

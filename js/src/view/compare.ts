@@ -81,7 +81,7 @@ export class CompareView {
     };
     const no = (): boolean => false;
     const still = { more, missing: no, now: () => end, live: no, calm: () => true, reveal: () => {}, travel: () => {} };
-    return { lanes, ctx: { store, ui, id: `${this.id}${name}`, send: null, outside, redraw, ...still } };
+    return { lanes, ctx: { store, ui, id: `${this.id}${name}`, send: null, outside, redraw, later: redraw, ...still } };
   }
 
   private build(parent: HTMLElement): void {

@@ -62,7 +62,6 @@ export interface Timed {
 
 export interface LanesPlot {
   readonly canvas: HTMLCanvasElement;
-  height(count: number): number;
   update(lanes: readonly Lane[], scale: Scale): void;
 }
 
@@ -120,6 +119,8 @@ export interface Context {
   live(): boolean;
   /** something changed that only the page knows: draw again */
   redraw(): void;
+  /** something was drawn that others may have to follow, in the next frame */
+  later(): void;
   /** the reader wants no motion */
   calm(): boolean;
   /** open an entry, bring it into view and put the focus on it */

@@ -11,3 +11,6 @@ export function laneHeight(count: number): number {
   if (count <= FEW) return Math.max(6, BLOCK / count);
   return count <= LINES ? Math.max(2, BLOCK / count) : 2;
 }
+
+/** px of a canvas: very many lanes share its lines. */
+export const plotHeight = (count: number): number => Math.ceil(count / Math.ceil(count / LINES)) * laneHeight(count);

@@ -6,7 +6,7 @@ import { time, waiting } from "../time";
 import type { Card } from "./card";
 import type { Context, LanesPlot, More, PlotOwner } from "./context";
 import { KINDS } from "./kinds";
-import { FEW, laneHeight } from "./laneheight";
+import { FEW, laneHeight, plotHeight } from "./laneheight";
 import { laneLabel } from "./lanewords";
 import type { Scale } from "./scale";
 
@@ -165,8 +165,9 @@ export class Lanes implements PlotOwner {
     show(this.element, lanes.length > 0);
     const many = lanes.length > FEW;
     // what could not be had is asked for again by who comes near, not by each frame
-    if (many && !this.plot && !this.ctx.missing()) void this.load();
-    // in rows as long as the code for more is not here
+    const awaited = many && !this.plot && !this.ctx.missing();
+    if (awaited) void this.load();
+    // in rows if the code for more cannot be had
     const plotted = many && this.plot !== null;
     const { classList, style } = this.element;
     classList.toggle("dense", lanes.length > LABELLED && !plotted);
@@ -178,9 +179,11 @@ export class Lanes implements PlotOwner {
     this.drawGrid(scale, live ? fall.end : moment);
     this.list.className = plotted ? "vh" : "";
     if (this.plot) show(this.plot.canvas, plotted);
-    style.height = plotted && this.plot ? `${this.plot.height(lanes.length)}px` : "";
+    style.height = plotted || awaited ? `${plotHeight(lanes.length)}px` : "";
     if (plotted && live && performance.now() - this.plotted < PLOT_MS) return;
     this.plotted = performance.now();
+    // so many rows would be made to be thrown away
+    if (awaited) return;
     const shape = `${scale.key}.${lanes.length}`;
     // what is cut at a moment is drawn already
     if (plotted && moment !== null && this.shape === shape) return;

@@ -4,7 +4,7 @@ import { h } from "../dom";
 import type { Lane, Phase, PhaseKind } from "../phases";
 import type { LanesPlot, PlotOwner } from "./context";
 import { KINDS } from "./kinds";
-import { LINES, laneHeight } from "./laneheight";
+import { LINES, laneHeight, plotHeight } from "./laneheight";
 import { Scale } from "./scale";
 
 /** the phases whose colour has another name than their class */
@@ -32,10 +32,6 @@ export class Plot implements LanesPlot {
     return Math.ceil(this.lanes.length / LINES);
   }
 
-  height(count: number): number {
-    return Math.ceil(count / Math.ceil(count / LINES)) * laneHeight(count);
-  }
-
   update(lanes: readonly Lane[], scale: Scale): void {
     this.lanes = lanes;
     this.scale = scale;
@@ -48,7 +44,7 @@ export class Plot implements LanesPlot {
     if (!context || !canvas.isConnected || !lanes.length) return;
     const scale = window.devicePixelRatio || 1;
     const width = canvas.clientWidth;
-    const height = this.height(lanes.length);
+    const height = plotHeight(lanes.length);
     canvas.width = Math.round(width * scale);
     canvas.height = Math.round(height * scale);
     context.scale(scale, scale);

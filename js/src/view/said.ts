@@ -77,9 +77,10 @@ export class AnswerRow {
   private readonly clip: Clip;
   private readonly note = h("div", "d s", "Cut off here.");
   private done = false;
+  private frame = 0;
 
   constructor(
-    ctx: Context,
+    private readonly ctx: Context,
     readonly entry: Entry,
     number: string | null = null,
   ) {
@@ -104,9 +105,16 @@ export class AnswerRow {
     const end = growing || this.clip.whole ? 0 : text.indexOf("\n", MOST) + 1;
     this.clip.cut = end > 0;
     this.row.content.classList.toggle("part", end > 0);
-    this.markdown.update(text.slice(0, end || undefined), !growing);
-    if (!growing && !this.done) this.clip.later();
-    this.done = !growing;
+    cancelAnimationFrame(this.frame);
+    if (!this.markdown.update(text.slice(0, end || undefined), !growing)) {
+      this.frame = requestAnimationFrame(() => {
+        this.update(growing, last);
+        this.ctx.later();
+      });
+    } else {
+      if (!growing && !this.done) this.clip.later();
+      this.done = !growing;
+    }
   }
 }
 

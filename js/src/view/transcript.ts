@@ -65,6 +65,7 @@ export class Transcript {
   update(dirty: Dirty, waterfall: Waterfall, opened = false): void {
     const { store, ui } = this.ctx;
     this.moment = store.moment;
+    this.hold();
     if (dirty.all) this.rebuild();
     this.append();
     const before = [this.last, this.answer, this.live] as const;
@@ -89,12 +90,17 @@ export class Transcript {
     this.showAsked();
   }
 
-  /** What comes after the moment that is shown; the box keeps its height meanwhile. */
+  /** At an earlier moment the box keeps the height that it had; it is read before anything is drawn. */
+  private hold(): void {
+    const { style } = this.box;
+    if (this.moment === null) style.minHeight = "";
+    else style.minHeight ||= `${this.box.offsetHeight}px`;
+  }
+
+  /** What comes after the moment that is shown. */
   private drawFoot(): void {
-    const { box, foot, ctx } = this;
+    const { foot, ctx } = this;
     const past = this.moment !== null;
-    if (past && !box.style.minHeight) box.style.minHeight = `${box.offsetHeight}px`;
-    if (!past) box.style.minHeight = "";
     show(foot, past);
     if (!past) return;
     const { later } = ctx.store;

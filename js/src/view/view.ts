@@ -103,6 +103,7 @@ export class View {
         this.opened = true;
         this.draw();
       },
+      later: () => this.later(),
       calm: () => still?.matches ?? false,
       reveal: (entry) => this.reveal(entry),
       travel: (moment) => store.travel(moment),

@@ -233,7 +233,7 @@ ROWS = [
         "x",
     ),
     page_row("2,000 calls live: heap grown a call", lambda b: b.live("calls", "heap_mb_grown") / 1.8, 4, " kB"),
-    page_row("the same, nodes a call", lambda b: b.live("calls", "nodes_grown") / 1800, 1, ""),
+    page_row("the same, nodes a call, one of them its place", lambda b: b.live("calls", "nodes_grown") / 1800, 1.1, ""),
     Row("kernel to page, 400 tokens/s: lost", lambda b: b.page("lost"), 0, more_is_better=False, unit=" tokens"),
     Row("the same, age when drawn, p95", lambda b: b.page("p95_ms"), 50, more_is_better=False, unit=" ms"),
     Row("the same, tasks over 50 ms", lambda b: b.page("long_tasks"), 0, more_is_better=False, unit=""),

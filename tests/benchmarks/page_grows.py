@@ -24,12 +24,12 @@ from letta_nb.feed import ChangeLog
 from letta_nb.log import Received
 from letta_nb.run import Run
 
-WIDGET = Path(letta_nb.__file__).parent / "static/widget.js"
+WIDGET, MORE = (Path(letta_nb.__file__).parent / "static" / name for name in ("widget.js", "more.js"))
 FLUSH_MS = 33
 # as many batches as a page is given in one go, before it has drawn
 AT_ONCE = 30
 
-PAGE = """async code => {
+PAGE = """async ([code, more]) => {
   const widget = (await import(URL.createObjectURL(new Blob([code], {type: 'text/javascript'})))).default;
   const heard = [];
   const traits = {uid: 'live', snapshot: null};
@@ -37,7 +37,11 @@ PAGE = """async code => {
     get: name => traits[name],
     on: (event, callback) => event === 'msg:custom' && heard.push(callback),
     off: () => {},
-    send: () => {},
+    // as the kernel does, a little later
+    send: ({ type, what }) => {
+      if (type !== 'ask' || what !== 'more') return;
+      setTimeout(() => heard.forEach(callback => callback({ what, have: 0, lines: [more], more: false })));
+    },
   };
   window.longest = 0;
   new PerformanceObserver(list => {
@@ -76,7 +80,7 @@ def main(kind: str, count: int) -> None:
     before: dict[str, float] = {}
     with running_chromium() as browser:
         page = browser.new_context(viewport=VIEWPORT).new_page()
-        page.evaluate(PAGE, WIDGET.read_text(encoding="utf-8"))
+        page.evaluate(PAGE, [code.read_text(encoding="utf-8") for code in (WIDGET, MORE)])
         for batch in batches(run, events):
             waiting.append(batch)
             if len(waiting) == AT_ONCE or len(run.log or ()) == count:

@@ -30,8 +30,8 @@ class Late {
     this.root = rootOf(output);
   }
 
-  async come(): Promise<void> {
-    const its = await more();
+  async come(other: Partial<More> = {}): Promise<void> {
+    const its = { ...(await more()), ...other };
     for (const { resolve } of this.waiting.splice(0)) resolve(its);
     await frame();
   }
@@ -73,6 +73,24 @@ describe("code that is not here yet", () => {
     expect([seen(lanes, ".ln").length, lanes.classList.contains("plot")]).toEqual([3, true]);
     expect(lanes.style.height).toBe(height);
     expect(lanes.querySelectorAll("canvas")).toHaveLength(1);
+  });
+
+  it("draws out the time for a pointer that was down before it came", async () => {
+    const late = new Late(steps(4));
+    const lanes = late.root.querySelector(".lanes") as HTMLElement;
+    const grid = lanes.querySelector(".grid") as HTMLElement;
+    grid.getBoundingClientRect = () => new DOMRect(0, 0, 100, 80);
+    lanes.setPointerCapture = () => {};
+    const point = (type: string, clientX: number): boolean =>
+      lanes.dispatchEvent(new PointerEvent(type, { clientX, buttons: 1, bubbles: true }));
+    point("pointerenter", 20);
+    point("pointerdown", 20);
+    await late.come();
+    point("pointermove", 60);
+    expect(lanes.querySelectorAll(".drawn")).toHaveLength(1);
+    point("pointerup", 60);
+    expect(late.said(".zoom")).toContain("Whole run");
+    expect(lanes.querySelectorAll(".drawn")).toHaveLength(0);
   });
 
   it("leaves them in rows if it never comes, and says so once", async () => {
@@ -150,6 +168,17 @@ describe("code that cannot be had", () => {
     expect(late.said(selector)).toContain(words);
     expect(late.said(".say")).toBe("");
     expect(late.asked).toBe(2);
+  });
+
+  it("offers panes again that could not be made", async () => {
+    const late = new Late(load("multi2_tok_server"));
+    press(late.root, "4");
+    const panes = (): never => {
+      throw new Error("of this run none can be made");
+    };
+    await late.come({ panes });
+    expect(late.said("[role=tabpanel] .lk")).toContain("Try again");
+    expect(late.said("[role=tabpanel]")).not.toContain("One moment");
   });
 
   it("leaves search without marks, and tries again when it is opened anew", async () => {

@@ -92,7 +92,8 @@ export interface More {
   tokenCard(store: Store): HTMLElement[];
   laneCard(store: Store, fall: Waterfall, lane: Lane): HTMLElement[];
   plot(owner: PlotOwner): LanesPlot;
-  drawOut(timed: Timed): void;
+  /** `down`: a pointer is down already */
+  drawOut(timed: Timed, down: PointerEvent | null): void;
   /** puts the hover card where it belongs */
   place(card: HTMLElement, frame: HTMLElement, anchor: Element, fraction: number): void;
   marks(signal: AbortSignal): Marks;

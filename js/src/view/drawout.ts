@@ -5,8 +5,9 @@ import type { Timed } from "./context";
 
 const DRAG_PX = 6;
 
-export function drawOut(timed: Timed): void {
+export function drawOut(timed: Timed, down: PointerEvent | null): void {
   timed.element.addEventListener("pointerdown", (event) => draw(timed, event));
+  if (down) draw(timed, down);
 }
 
 function draw({ element, grid, scale, card, ctx }: Timed, down: PointerEvent): void {

@@ -118,6 +118,7 @@ export class Lanes implements PlotOwner {
   private shape = "";
   scale: Scale | null = null;
   private live = false;
+  private down: PointerEvent | null = null;
   moment: number | null = null;
 
   constructor(
@@ -128,6 +129,11 @@ export class Lanes implements PlotOwner {
     this.list.addEventListener("keydown", (event) => this.move(event));
     // what a pointer can do here comes with the pointer
     this.element.addEventListener("pointerenter", () => this.more || void this.load());
+    // and is not too late for one that is down by then
+    for (const name of ["pointerdown", "pointerup"] as const)
+      this.element.addEventListener(name, (event) => {
+        this.down = name === "pointerdown" ? event : null;
+      });
   }
 
   /** A person is waited for: what grows does so in whole seconds. */
@@ -142,7 +148,7 @@ export class Lanes implements PlotOwner {
     // who asked for it may still be there
     this.card.again();
     this.plot = more.plot(this);
-    more.drawOut(this);
+    more.drawOut(this, this.down);
     this.element.append(this.plot.canvas);
     this.plotted = 0;
     this.shape = "";

@@ -259,7 +259,11 @@ export class View {
     this.panes = {};
     for (const pane of OTHERS) this.bodies[pane].replaceChildren(said.cloneNode(true));
     const more = await this.ctx.more();
-    if (more) this.panes = more.panes(this.ctx);
+    try {
+      if (more) this.panes = more.panes(this.ctx);
+    } catch (problem) {
+      console.error("letta_nb", problem);
+    }
     for (const pane of OTHERS) this.bodies[pane].replaceChildren(this.panes[pane]?.element ?? this.again());
     this.later();
   }

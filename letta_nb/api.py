@@ -105,12 +105,6 @@ def agents(name: str | None = None) -> list[Agent]:
     return current().agents(name)
 
 
-def _given(client: Client | None) -> Client:
-    if not isinstance(client, Client | None):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InputError(f"client takes a letta_nb.Client, such as connect(...) returns, not {type(client).__name__}.")
-    return client or current()
-
-
 def known_agents() -> list[Agent]:
     """The current server's agents for Tab: nothing is started for it, and nothing waits long."""
     if _default.client is None:
@@ -177,7 +171,7 @@ def send(
     buttons. Raises a letta_nb error if the request is refused; a run that fails later is returned, with `run.status`
     and `run.error`. Interrupting the cell cancels the run; `last_run()` keeps what arrived.
     """
-    client = _given(client)
+    client = client or current()
     offered = offered_tools(tools, parameters)
     if offered:
         parameters["client_tools"] = [made.definition() for made in offered]
@@ -217,7 +211,7 @@ def attach(
     Of a run whose stream the server does not keep (not made with `background=True`, too old, or no Redis there) the
     messages are fetched instead, and `run.note` says why. Raises NotFound for a run that the server does not have.
     """
-    client = _given(client)
+    client = client or current()
     offered = offered_tools(tools, {})
     stream = client.attach(run_id)
     live = _read(client, stream, offered, display=display, waited=not background, complete=True, save=save)

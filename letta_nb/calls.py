@@ -24,6 +24,8 @@ from letta_nb.entries import (
 if TYPE_CHECKING:
     from letta_nb.run import Run
 
+# what servers say, in their stream, of answers that they do not take
+_NOT_TAKEN = ("No tool call is currently awaiting approval", "Invalid tool call IDs")
 CallMessage = ev.ToolCallMessage | ev.ApprovalRequestMessage
 
 
@@ -126,7 +128,8 @@ class CallFold:
         if piece.tool_call_id and call.tool_call_id is None:
             call.tool_call_id = piece.tool_call_id
             self._know(call)
-        if isinstance(event, ev.ApprovalRequestMessage) and call.approval is None and not call.has_returned:
+        settled = call.has_returned or call.extra.get("answered_elsewhere")
+        if isinstance(event, ev.ApprovalRequestMessage) and call.approval is None and not settled:
             call.approval = "pending"
         call.here = call.here or (call.approval is not None and call.name in self._kernel_names())
         return before != (call.name, call.tool_call_id, call.approval)
@@ -236,6 +239,26 @@ class CallFold:
         for item in answers_in(leg.request):
             times = leg.calls.get(str(item.get("tool_call_id")), CallTimes())
             self._answer(item, leg.at, times, leg.at, changes)
+
+    def refused(self, detail: str, at: int | None, changes: list[Change]) -> None:
+        """The server did not take the answers of this leg, if that is what it says, and nothing has come of them.
+
+        A call that it still asks about waits again; any other was answered by someone else.
+        """
+        if not any(words in detail for words in _NOT_TAKEN):
+            return
+        asked = detail.partition("but received")[0]
+        sent = next((leg.request for leg in reversed(self._run.legs) if leg.kind != "resume"), None)
+        for item in answers_in(sent):
+            call = self.get(item.get("tool_call_id"))
+            if call is None or call.has_returned:  # a function of this kernel has run, whoever hears of it
+                continue
+            still = repr(call.tool_call_id) in asked
+            call.approval = "pending" if still else None
+            call.answered_at = call.started_at = call.reason = None
+            if not still:
+                call.extra["answered_elsewhere"] = True
+            changes.append(EntryChanged(at, call))
 
     def _answer(
         self, item: Mapping[str, Any], sent: int | None, times: CallTimes, at: int | None, changes: list[Change]

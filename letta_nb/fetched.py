@@ -67,7 +67,8 @@ def _join_step(run: Run, fold: Fold, row: dict[str, Any], at: int | None, change
     if step is None:
         return
     # what a server says of itself may have any shape: only plain facts are joined
-    step.server.update((key, value) for key, value in row.items() if _is_plain(value))
+    uncounted = () if _is_counted(row) else _TOKENS.values()
+    step.server.update((key, value) for key, value in row.items() if _is_plain(value) and key not in uncounted)
     if run.model is None and row.get("model"):
         run.model = str(row["model"])
         changes.append(RunChanged(at, ("model",)))
@@ -101,6 +102,11 @@ def _join_usage(run: Run, rows: Sequence[dict[str, Any]], at: int | None, change
     if usage.total_tokens:
         run.usage_reports.append(usage)
         changes.append(RunChanged(at, ("usage", "cost")))
+
+
+def _is_counted(row: dict[str, Any]) -> bool:
+    """A step's row is made with zeros, which are no counts until its reply is over: no model reads nothing."""
+    return row.get("status") in (None, "success") or any(row.get(name) for name in ("prompt_tokens", "total_tokens"))
 
 
 def _is_plain(value: object) -> bool:

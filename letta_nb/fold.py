@@ -280,6 +280,7 @@ class Fold:
         detail = event.detail if event.detail is None or isinstance(event.detail, str) else str(event.detail)
         self.run.error = RunError(event.error_type or "error", event.message or "The run failed.", detail)
         changes.append(RunChanged(at, ("run_id", "error")))
+        self.calls.refused(detail or "", at, changes)
 
     def _on_stream_error(self, event: ev.StreamError, at: int | None, changes: list[Change]) -> None:
         self.run.error = RunError(str(event.code or "stream_error"), _words(event.error))

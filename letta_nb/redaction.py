@@ -8,8 +8,10 @@ cut between two of them goes too; times, the order of events and what joins them
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import re
+import warnings
 from array import array
 from collections.abc import Iterable
 from dataclasses import replace
@@ -40,9 +42,30 @@ def redacted(run: Run, redact: Redact = (), redact_fields: str | Iterable[str] =
     `redact`: texts, which go wherever they stand, and compiled patterns; False keeps everything, keys too.
     `redact_fields`: names such as "content" or "tool_return", whose values go, also inside of arguments and results
     that hold JSON. Keys in the shapes of known providers (`sk-...`, `AIza...`, `ghp_...`, `Bearer ...`) always go.
-    A run that broke off may end in the first half of one of the texts: that goes too. Raises InputError.
+    A run that broke off may end in the first half of one of the texts: that goes too. Upper and lower case differ, but
+    for patterns with `re.IGNORECASE`. Warns of what is nowhere in the run. Raises InputError.
     """
     rules = rules_of(redact, redact_fields)
+    made = without(run, rules)
+    tell_missed(rules)
+    return made
+
+
+def tell_missed(rules: Rules | None, where: str = "this run") -> None:
+    """Warn of what somebody asked for and is nowhere: it may be misspelt, and stand there still."""
+    if rules is None or not (missed := rules.missed()):
+        return
+    # said of the line outside of this package that asked
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __name__.partition(".")[0]:
+        frame, level = frame.f_back, level + 1
+    words = f"letta_nb: nothing in {where} was redacted for {', '.join(missed)}: check the spelling."
+    more = "Upper and lower case differ, and a pattern has to be re.compile(...)."
+    warnings.warn(f"{words} {more}", stacklevel=level + 1)
+
+
+def without(run: Run, rules: Rules | None) -> Run:
+    """`redacted` by rules that may be those of several runs; they know then what was found. Raises InputError."""
     if rules is not None and rules.asked and run.log is None:
         raise InputError("This run kept no events (record=False), so nothing can be taken out of it.")
     if rules is None or run.log is None or not (rules.asked or _may_hold_keys(run)):
@@ -117,7 +140,8 @@ class _Redaction:
         for thread in self._threads.all:
             text = "".join(thread.pieces)
             whole = [Span(0, len(text))] if thread.named and text not in ("", MARK) else None
-            thread.made = spread(thread.pieces, whole or self._rules.spans(text, cut=cut))
+            inside = self._rules.spans(text, cut=cut)  # looked for in what goes anyway, so that it counts as found
+            thread.made = spread(thread.pieces, whole or inside)
         return changed or self._changed or bool(self._touched) or any(thread.made for thread in self._threads.all)
 
     def _goes(self, number: int) -> bool:
@@ -184,13 +208,16 @@ class _Redaction:
 
     def _value(self, value: Any, at: Place = _NOWHERE) -> Any:
         self._walk.changed = False
-        made = self._walk(value, at._replace(named=at.key in self._rules.fields))
+        if (named := at.key in self._rules.fields) and value is not None:
+            self._rules.found.add(at.key)
+        made = self._walk(value, at._replace(named=named))
         self._changed = self._changed or self._walk.changed
         return made
 
     def _text(self, text: str, at: Place) -> str:
         if at.message is None or at.key in REPEATED:
-            return MARK if at.named and text else self._alone(text)
+            alone = self._alone(text)
+            return MARK if at.named and text else alone
         if self._next is None:
             self._threads.add(text, at)
             return text

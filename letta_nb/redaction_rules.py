@@ -11,7 +11,7 @@ import re
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, Literal, NamedTuple, cast
 
@@ -69,15 +69,29 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Rules:
-    """What is looked for. `asked`: somebody asked for more than the keys, which always go."""
+    """What is looked for. `asked`: somebody asked for more than the keys, which always go.
+
+    `given`: texts and patterns in the order in which they were asked for. `found`: those, and fields, that were there.
+    """
 
     words: tuple[str, ...] = ()
     patterns: tuple[re.Pattern[str], ...] = (KEYS,)
     fields: frozenset[str] = frozenset()
+    given: tuple[str | re.Pattern[str], ...] = ()
+    found: set[str | re.Pattern[str]] = field(default_factory=set["str | re.Pattern[str]"], compare=False)
 
     @property
     def asked(self) -> bool:
         return bool(self.words or self.fields or len(self.patterns) > 1)
+
+    def missed(self) -> list[str]:
+        """What was asked for and is nowhere, in words that do not tell it: it may be a secret."""
+        several = len(self.given) > 1
+        return [
+            f"redact{f'[{index}]' if several else ''} ({_hint(one)})"
+            for index, one in enumerate(self.given)
+            if one not in self.found
+        ] + [f"redact_fields {name!r}" for name in sorted(self.fields - self.found)]
 
     def spans(self, text: str, *, cut: bool = False) -> list[Span]:
         """Where it stands in a text, in order, none touching another. `cut`: a word may be cut off at the end."""
@@ -101,24 +115,32 @@ class Rules:
     def _matches(self, text: str, cut: bool) -> Iterator[Span]:
         for word in self.words:
             start = text.find(word)
+            if start >= 0:
+                self.found.add(word)
             while start >= 0:
                 yield Span(start, start + len(word))
                 start = text.find(word, start + len(word))
             if cut:
                 least = max(_BEGINNING, (len(word) + 1) // 2)
-                sizes = (size for size in range(len(word) - 1, least - 1, -1) if text.endswith(word[:size]))
-                yield from (Span(len(text) - size, len(text)) for size in sizes)
+                for size in range(len(word) - 1, least - 1, -1):
+                    if text.endswith(word[:size]):
+                        self.found.add(word)
+                        yield Span(len(text) - size, len(text))
         for pattern in self.patterns:
-            yield from (Span(*match.span()) for match in pattern.finditer(text) if match.end() > match.start())
+            for match in pattern.finditer(text):
+                if match.end() > match.start():
+                    self.found.add(pattern)
+                    yield Span(*match.span())
         if self.fields:
             names = "|".join(map(re.escape, self.fields))
-            for match in re.finditer(rf"""(["'])(?:{names})\1\s*:\s*""", text):
+            for match in re.finditer(rf"""(["'])({names})\1\s*:\s*""", text):
+                self.found.add(match[2])
                 yield from _value(text, match.end())
 
 
 def rules_of(redact: Redact, fields: str | Iterable[str]) -> Rules | None:
     """What a person asks for; None if nothing may be taken out, not even keys. Raises InputError."""
-    if not isinstance(redact, Iterable) and redact is not False:  # pyright: ignore[reportUnnecessaryComparison]
+    if not isinstance(redact, Iterable | re.Pattern) and redact is not False:  # pyright: ignore[reportUnnecessaryComparison]
         raise InputError(f'redact takes texts and patterns, such as redact=["Alice"], or False, not {redact!r:.80}.')
     if not isinstance(fields, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InputError(f'redact_fields takes names of fields, such as ["content"], not {fields!r:.80}.')
@@ -139,7 +161,13 @@ def rules_of(redact: Redact, fields: str | Iterable[str]) -> Rules | None:
     patterns = [cast("re.Pattern[str]", one) for one in given if isinstance(one, re.Pattern)]
     # a long word first: what is a part of it goes with it
     words = sorted({one for one in given if isinstance(one, str)}, key=lambda word: (-len(word), word))
-    return Rules(tuple(words), (KEYS, *patterns), names)
+    return Rules(tuple(words), (KEYS, *patterns), names, tuple(given))
+
+
+def _hint(one: str | re.Pattern[str]) -> str:
+    text = one if isinstance(one, str) else one.pattern
+    kind = "a text" if isinstance(one, str) else "a pattern"
+    return f"{text[:2]!r}…, {kind} of {len(text)} characters"
 
 
 def spread(pieces: Sequence[str], spans: Sequence[Span]) -> dict[int, str]:

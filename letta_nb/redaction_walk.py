@@ -114,7 +114,9 @@ class Walk:
         else:
             path = f"{at.path}.{name}"
         whole = at.whole or (name == "tool_calls" and isinstance(value, list))
-        return Place(name, path, at.message, at.call, at.named or name in self._rules.fields, whole, at.depth)
+        if named := name in self._rules.fields:
+            self._rules.found.add(name)
+        return Place(name, path, at.message, at.call, at.named or named, whole, at.depth)
 
     def _key(self, key: Any) -> Any:
         known = key in _NAMES or not isinstance(key, str) or key in self._rules.fields or is_id(key)

@@ -368,7 +368,9 @@ class Run(Again, Shortcuts):
             return []
         last = self.entries[-1]
         cut: list[Entry] = [
-            call for call in self.tool_calls if not call.has_returned and call.approval not in ("pending", "denied")
+            call
+            for call in self.tool_calls
+            if not (call.has_returned or call.approval in ("pending", "denied") or call.extra.get("answered_elsewhere"))
         ]
         if not isinstance(last, ToolCallEntry) and last.kind in ("reasoning", "assistant"):
             cut.append(last)

@@ -68,7 +68,8 @@ class Shortcuts:
         """Write the run file (JSON Lines, events as received with their times); returns its path.
 
         `redact=["Alice", re.compile(r"\\d{16}")]` replaces texts and patterns by `[redacted]` wherever they stand, also
-        where they came in pieces; `redact_fields=["tool_return"]` all that stands under a name. What looks like a
+        where they came in pieces; `redact_fields=["tool_return"]` all that stands under a name. Upper and lower case
+        differ, but for patterns with `re.IGNORECASE`; what is nowhere in the run is warned of. What looks like a
         provider's key is always replaced; `redact=False` keeps everything.
         """
         from letta_nb import record

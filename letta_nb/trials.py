@@ -11,13 +11,13 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from letta_nb import frames, multiples, notebook, prices
+from letta_nb import frames, multiples, notebook, paths, prices, record, redaction
 from letta_nb.client import Client
 from letta_nb.columns import Column, Dtype, Grain
 from letta_nb.entries import Change, RunError
@@ -26,6 +26,7 @@ from letta_nb.frames import Options
 from letta_nb.live import Live
 from letta_nb.multiples import Glance, Line
 from letta_nb.protocol import NEW, Agent, Messages, SendParameters, model_name
+from letta_nb.redaction_rules import Redact, rules_of
 from letta_nb.run import Run
 from letta_nb.stream import Stream
 from letta_nb.tools import Tool
@@ -116,11 +117,20 @@ class FanOut(Sequence[Run]):
     def __getitem__(self, index: int | slice) -> Run | list[Run]:
         return [trial.run for trial in self.trials[index]] if isinstance(index, slice) else self.trials[index].run
 
-    def save(self, directory: str | Path, **redact: Any) -> list[Path]:
+    def save(
+        self, directory: str | Path, *, redact: Redact = (), redact_fields: str | Iterable[str] = ()
+    ) -> list[Path]:
         """Write each run to a file of its own, `000-weather-gpt-4o-0.jsonl`; options as of `run.save`."""
-        folder = Path(directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        return [trial.run.save(folder / f"{_file_name(trial)}.jsonl", **redact) for trial in self.trials]
+        rules = rules_of(redact, redact_fields)
+        folder = paths.named(directory, "save", "runs")
+        with paths.writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        files = [
+            record.save(redaction.without(trial.run, rules), folder / f"{_file_name(trial)}.jsonl", redact=False)
+            for trial in self.trials
+        ]
+        redaction.tell_missed(rules, "these runs")
+        return files
 
     def __repr__(self) -> str:
         return f"<FanOut {', '.join(multiples.heading(self.lines(), self.elapsed))}>"

@@ -149,7 +149,7 @@ def test_frames_of_several_files(capsys: pytest.CaptureFixture[str]) -> None:
         (["show", "nowhere/*.jsonl"], "No file matches nowhere/*.jsonl."),
         (["frames", "nowhere/*.jsonl"], "No file matches nowhere/*.jsonl."),
         (["frames", RUN, RUN], "Two runs have the id"),
-        (["frames", RUN, "-o", "/nowhere/out.csv"], "No such file or directory"),
+        (["frames", RUN, "-o", "/nowhere/out.csv"], "there is no folder /nowhere"),
         (["frames", RUN, "-o", "out.xlsx"], "The suffix of out.xlsx names no format. Use one of csv, parquet,"),
         (["frames", RUN, "--grain", "all"], "name a folder with -o"),
         (["show", str(FIXTURES / "0.16.8/bad_404_agent.sse")], "is a refused request (HTTP 404)"),

@@ -155,6 +155,18 @@ def test_the_runs_are_saved_a_file_each(server: Server, tmp_path: Path) -> None:
     assert loaded.equals(frames.runs_df(fan))
 
 
+def test_what_is_nowhere_in_all_the_runs_is_warned_of_once(server: Server, tmp_path: Path) -> None:
+    fan = letta_nb.fan_out("Double 21", ["quick", "wordy"])
+    assert "quick" not in str(fan[1].agent_name)
+    with pytest.warns(UserWarning, match="nothing in these runs was redacted") as told:
+        fan.save(tmp_path, redact=["quick", "Double", "nobody"], redact_fields=["content", "contents"])
+    (warning,) = told
+    assert warning.filename == __file__
+    assert "redacted for redact[2] (" in str(warning.message)
+    assert "redact_fields 'contents': check the spelling" in str(warning.message)
+    assert all("Double" not in path.read_text("utf-8") for path in tmp_path.glob("*.jsonl"))
+
+
 # -- what goes wrong ---------------------------------------------------------------------------------------------------
 
 

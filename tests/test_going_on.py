@@ -121,6 +121,23 @@ def test_a_refused_answer_leaves_the_call_pending() -> None:
     assert len(server.posts) == 3
 
 
+def test_a_call_that_was_answered_elsewhere_is_not_approved_here(tmp_path: Any) -> None:
+    legs = [[STREAM, wire("v1_approve_tok_1request")], [STREAM, wire("bad_approval_none_pending")]]
+    with ScriptedServer(plays={SEND: legs}) as server:
+        run = ask_and(server, lambda run: run.approve())
+    loaded = letta_nb.load(run.save(tmp_path / "run.jsonl"))
+    assert isinstance(loaded, Run)
+    for told in (run, loaded):
+        assert (told.status, told.pending) == ("failed", [])
+        assert "currently awaiting approval" in str(told.error and told.error.detail)
+        [call] = told.tool_calls
+        assert (call.approval, call.answered_at, call.cut) == (None, None, False)
+        assert told.tools_df()["approval"].isna().all()
+        assert "approved" not in told.mimebundle()["text/plain"]
+        with pytest.raises(errors.InputError, match="waits for an answer: it is failed"):
+            told.approve()
+
+
 def test_a_loaded_run_is_answered_over_the_current_client(tmp_path: Any) -> None:
     with ScriptedServer(plays={SEND: two_legs("v1_approve_tok")}) as server:
         letta_nb.connect(server.url, agent=AGENT)

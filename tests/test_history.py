@@ -9,12 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import pandas as pd
 import pytest
 from recordings import FIXTURES
 from scripted import AGENT, ScriptedServer, answer
 
 import letta_nb
 from letta_nb import errors, history
+from letta_nb.log import Received
 from letta_nb.run import Run
 from letta_nb.server import Server
 
@@ -137,6 +139,39 @@ def test_steps_of_a_run_that_is_not_there_are_an_error(call: Call, served: tuple
     for named in ("run-00000000-0000-4000-8000-000000000009", AGENT):
         with pytest.raises(errors.NotFound, match=f"Run with ID {named} not found"):
             call(server.url, "steps", named)
+
+
+@pytest.mark.parametrize("status", ["cancelled", "pending", "failed"])
+def test_a_step_that_did_not_end_was_never_counted(status: str) -> None:
+    # a server makes its row with zeros, and 0.16.8 leaves a cancelled one pending with them
+    zeros = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), 0)
+    run = Run({"messages": [{"role": "user", "content": "hi"}]})
+    for number in (1, 2):
+        said = {"message_type": "assistant_message", "id": f"message-{number}", "step_id": f"step-{number}"}
+        run.receive(Received(number, "", json.dumps({**said, "content": "hi", "run_id": "run-1", "is_err": None})))
+    run.end(3, cancelled=True)
+    first = {"id": "step-1", "status": "success", "prompt_tokens": 7, "completion_tokens": 0, "total_tokens": 7}
+    run.join_server({"steps": [first, {"id": "step-2", "status": status, **zeros}]})
+    steps = run.steps_df()
+    assert steps["input_tokens"].tolist() == [7, pd.NA]
+    assert steps["output_tokens"].tolist() == [0, pd.NA]
+    assert steps["total_tokens"].tolist() == [7, pd.NA]
+    assert letta_nb.runs_df(run)["input_tokens"].tolist() == [7]
+
+
+def test_a_step_that_was_cancelled_tells_no_tokens() -> None:
+    with letta_nb.serve(pace=5) as server, letta_nb.Client(server.url) as client:
+        with client.stream("demo", "Compare Paris and Tokyo in July.") as stream:
+            for event in stream:
+                if event.message_type != "ping":
+                    client.cancel("demo", stream.run.run_id)
+                    break
+            list(stream)
+        run = stream.run
+        client.complete(run)
+    assert (run.status, run.usage, len(run.steps)) == ("cancelled", None, 1)
+    assert run.steps[0].server["status"] == "cancelled"
+    assert run.steps_df().filter(regex="_tokens$").isna().all(axis=None)
 
 
 def test_a_run_without_steps_has_none(call: Call) -> None:

@@ -219,6 +219,69 @@ def test_answers_in_short() -> None:
     assert len(run.pending) == 2
 
 
+NONE_WAITS = "Cannot process approval response: No tool call is currently awaiting approval. Please send a message."
+
+
+def answered_in_vain(detail: str, approve: bool = True) -> Run:
+    """Two calls that were answered, and a server that says in its stream that it does not take the answers."""
+    run = Run({"messages": [{"role": "user", "content": "hi"}]})
+    ask(run, "call_a", "call_b")
+    collected = given(run, {"call_a": True, "call_b": approve or "too risky"})
+    run.begin("answer", collected.body(), 10 * S, calls={"call_a": CallTimes(9 * S), "call_b": CallTimes(9 * S)})
+    assert [call.approval for call in run.tool_calls] == ["approved", "approved" if approve else "denied"]
+    for message in (
+        {"message_type": "stop_reason", "stop_reason": "error"},
+        {"message_type": "error_message", "error_type": "internal_error", "message": "Unknown.", "detail": detail},
+    ):
+        run.receive(Received(11 * S, "", json.dumps(message)))
+    run.receive(Received(11 * S, "", "[DONE]"))
+    assert run.status == "failed"
+    return run
+
+
+@pytest.mark.parametrize("approve", [True, False])
+def test_an_answer_that_the_server_does_not_take_is_none(approve: bool, tmp_path: Path) -> None:
+    run = answered_in_vain(NONE_WAITS, approve)
+    assert run.error is not None
+    assert run.error.detail == NONE_WAITS
+    for call in run.tool_calls:
+        assert (call.approval, call.answered_at, call.reason, call.started_at) == (None, None, None, None)
+        assert (call.extra, call.has_returned, call.cut) == ({"answered_elsewhere": True}, False, False)
+    assert run.pending == []
+    assert run.tools_df()["approval"].isna().all()
+    assert run.tools_df()["approval_wait_s"].isna().all()
+    # it was joined from elsewhere, and asked then what the agent waits for
+    request = {"message_type": "approval_request_message", "id": "message-1", "tool_calls": []}
+    request["tool_calls"] = [{"name": "danger", "arguments": "{}", "tool_call_id": "call_a"}]
+    run.fetched["pending"] = [request]
+    loaded = record.load_one(run.save(tmp_path / "run.jsonl"))
+    assert story(loaded) == story(run)
+    assert [call.extra for call in loaded.tool_calls] == [call.extra for call in run.tool_calls]
+
+
+def test_a_call_that_the_server_still_asks_about_waits_again() -> None:
+    run = answered_in_vain("Invalid tool call IDs. Expected '['call_b']', but received '['call_a', 'call_b']'.")
+    assert [call.approval for call in run.tool_calls] == [None, "pending"]
+    assert [call.extra for call in run.tool_calls] == [{"answered_elsewhere": True}, {}]
+
+
+def test_an_answer_stays_where_the_model_failed_after_it() -> None:
+    run = answered_in_vain("The model's server said: no.")
+    assert [(call.approval, call.answered_at) for call in run.tool_calls] == [("approved", 9 * S)] * 2
+
+
+def test_what_a_function_of_this_kernel_returned_stays_when_it_is_not_taken() -> None:
+    run = paused()
+    outcome = {"tool_return": "49", "status": "success"}
+    answers = given(run, {str(call.tool_call_id): outcome for call in run.pending})
+    run.begin("answer", answers.body(), 10 * S, calls=answers.times())
+    error = {"message_type": "error_message", "error_type": "internal_error", "message": "", "detail": NONE_WAITS}
+    run.receive(Received(11 * S, "", json.dumps(error)))
+    assert [(call.approval, call.result, call.extra) for call in run.tool_calls if call.here] == [
+        ("approved", "49", {}) for call in run.tool_calls if call.here
+    ]
+
+
 def test_what_is_meant_must_be_pending() -> None:
     run = Run({"messages": []})
     ask(run, "a", "b")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +24,7 @@ from letta_nb.log import Received
 from letta_nb.redaction_rules import MARK, rules_of
 from letta_nb.run import Run
 
+NOWHERE = "nothing in this run was redacted"
 KEY = "sk-ant-api03-Zk3vT9q1LmXc7Rb2"
 BASE = {"date": "2026-05-01T10:00:00+00:00", "run_id": "run-1", "step_id": "step-1", "is_err": None, "seq_id": None}
 
@@ -174,7 +175,8 @@ def test_no_byte_of_a_secret_is_left_wherever_it_was_cut(tmp_path: Path, given: 
     assert loaded.text.count(MARK) >= 1
     assert loaded.text == run.text.replace(secret, MARK) or "\\" in run.text
     # the second time there is nothing left to do
-    assert redaction.redacted(loaded, [secret]) is loaded
+    with pytest.warns(UserWarning, match=NOWHERE):
+        assert redaction.redacted(loaded, [secret]) is loaded
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -295,7 +297,8 @@ def test_a_run_that_broke_off_inside_of_a_secret(tmp_path: Path) -> None:
     loaded, _ = saved(run_of([answer("the word is "), answer("swordf")]), tmp_path, "swordfish")
     assert loaded.text == f"the word is {MARK}"
     # a text that was told whole ends as it ends
-    loaded, _ = saved(run_of([answer("the word is "), answer("swordf"), *STOP]), tmp_path, "swordfish")
+    with pytest.warns(UserWarning, match=NOWHERE):
+        loaded, _ = saved(run_of([answer("the word is "), answer("swordf"), *STOP]), tmp_path, "swordfish")
     assert loaded.text == "the word is swordf"
 
 
@@ -494,13 +497,40 @@ def test_the_header_says_so_and_older_files_load(tmp_path: Path) -> None:
     plain = run.save(tmp_path / "plain.jsonl")
     assert "redacted" not in json.loads(plain.read_text().splitlines()[0])["run"]
     assert not record.load_one(plain).redacted
-    loaded, content = saved(run, tmp_path, "Oslo", "weather")
+    loaded, content = saved(run, tmp_path, "Paris", "weather")
     assert json.loads(content.splitlines()[0])["run"]["redacted"] is True
     # what was taken out stays marked, and the rest is the same run
     again = record.load_one(loaded.save(tmp_path / "again.jsonl"))
     assert again.redacted
     assert everything(again) == everything(loaded)
     assert (again.run_id, again.uid) == (run.run_id, run.uid)
+
+
+def test_what_is_nowhere_in_the_run_is_warned_of(tmp_path: Path) -> None:
+    run = run_of([answer("I am An"), answer("na, you know"), *STOP])
+    patterns = [re.compile("(?i)ANNA"), re.compile("nobody")]
+    ways: list[Callable[..., Any]] = [
+        lambda **options: run.save(tmp_path / "run.jsonl", **options),
+        lambda **options: run.to_html(**options),
+        lambda **options: run.to_html(tmp_path / "run.html", **options),
+    ]
+    for write in ways:
+        # all of it is there, or nothing was asked for: nothing to be said, and a warning would be an error here
+        write(redact=["Anna", patterns[0]], redact_fields=["content", "stream_tokens"])
+        write(redact="Anna")
+        write()
+        with pytest.warns(UserWarning, match=NOWHERE) as told:
+            write(redact=["Anna", "anna", *patterns], redact_fields=["content", "contents"])
+        assert [str(warning.message) for warning in told] == [
+            "letta_nb: nothing in this run was redacted for redact[1] ('an'…, a text of 4 characters), "
+            "redact[3] ('no'…, a pattern of 6 characters), redact_fields 'contents': check the spelling. Upper and "
+            "lower case differ, and a pattern has to be re.compile(...)."
+        ]
+        assert told[0].filename == __file__
+    # what was asked for may be a secret: it is not told
+    with pytest.warns(UserWarning, match=r"redacted for redact \('hu'…, a text of 13 characters\)") as told:
+        run.save(tmp_path / "run.jsonl", redact="hunter2hunter")
+    assert "hunter" not in str(told[0].message)
 
 
 def test_the_page_of_a_run_can_do_without(tmp_path: Path) -> None:
@@ -529,6 +559,7 @@ def test_a_run_without_events_cannot_be_redacted() -> None:
         redaction.redacted(run, "x")
 
 
+@pytest.mark.filterwarnings("ignore:letta_nb. nothing in this run was redacted")
 @example("[redacted]")
 @given(st.text(min_size=1))
 def test_any_text_can_be_taken_out_of_a_run(word: str) -> None:

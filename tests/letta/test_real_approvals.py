@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -101,6 +102,18 @@ def test_latest_request_is_the_pending_one(person: Person, agent: str) -> None:
     second = asked(person, agent, "danger", tokens=True)
     met = person.complete(person.send(agent, "play:hello"))
     assert [call.tool_call_id for call in met.pending] == [call.tool_call_id for call in second.pending]
+
+
+def test_answer_to_a_call_that_was_answered_elsewhere(person: Person, agent: str, tokens: bool) -> None:
+    run = asked(person, agent, "danger", tokens)
+    elsewhere = copy.deepcopy(run)
+    person.answer(elsewhere, NO)
+    later = asked(person, agent, "dangers", tokens)
+    person.answer(run, YES)
+    assert run.status == "failed"
+    assert "Invalid tool call IDs" in str(run.error and run.error.detail)
+    assert [(call.approval, call.started_at) for call in run.tool_calls] == [(None, None)]
+    assert person.answer(later, NO).text == "Both dangers are over."
 
 
 def test_answer_to_nothing(person: Person, agent: str) -> None:

@@ -112,6 +112,9 @@ def test_cancel_while_the_model_speaks(person: Person, agent: str, letta: Letta,
     person.complete(run)
     assert run.text == heard
     assert COUNTING.startswith(heard)
+    # its step's row has the zeros that it was made with
+    assert [row["total_tokens"] for row in person.value(person.client.steps(run))] == [0]
+    assert run.steps_df().filter(regex="_tokens$").isna().all(axis=None)
     assert person.send(agent, "play:hello").status == "completed"
 
 

@@ -1,4 +1,4 @@
-/** Two runs in a saved output: the comparison is data on the script's own element, bare HTML of it stands beside it. */
+/** Two runs in a saved output, for the loader that stands there beside the bare comparison. */
 
 import { instead } from "./instead";
 import type { Comparison } from "./page.gen";
@@ -8,5 +8,5 @@ export function mount(output: HTMLElement, data: Comparison): void {
   instead(output, "comparison", () => void new CompareView(output, data, new AbortController().signal));
 }
 
-const script = document.currentScript as (HTMLScriptElement & { lnb?: Comparison }) | null;
-if (script?.lnb && script.parentElement) mount(script.parentElement, script.lnb);
+const script = document.currentScript as (HTMLScriptElement & { lnbReady?: (its: typeof mount) => void }) | null;
+script?.lnbReady?.(mount);

@@ -1,4 +1,4 @@
-/** The view in a saved output: the run is data on the script's own element, the bare transcript stands beside it. */
+/** The view in a saved output, for the loader that stands there beside the bare transcript. */
 
 import { instead } from "./instead";
 import { run, Saved } from "./outside";
@@ -44,14 +44,7 @@ export function mount(output: HTMLElement, snapshot: Snapshot, more: () => Promi
   });
 }
 
-interface Given {
-  lnb: Snapshot;
-  lnbMore: Unpack;
-  lnbRaw: Unpack | null;
-}
+type Mount = (output: HTMLElement, snapshot: Snapshot, more: Unpack, raw: Unpack | null) => void;
 
-const script = document.currentScript as (HTMLScriptElement & Partial<Given>) | null;
-if (script?.lnb && script.lnbMore && script.parentElement) {
-  const { lnbMore } = script;
-  mount(script.parentElement, script.lnb, () => lnbMore().then(run), script.lnbRaw ?? null);
-}
+const script = document.currentScript as (HTMLScriptElement & { lnbReady?: (mount: Mount) => void }) | null;
+script?.lnbReady?.((output, snapshot, more, raw) => mount(output, snapshot, () => more().then(run), raw));

@@ -10,18 +10,35 @@ async function unpack(text: string): Promise<string> {
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
 }
 
+type Mount = (host: Element, data: unknown, more: () => Promise<string>, raw: (() => Promise<string>) | null) => void;
+
 const host = document.currentScript?.parentElement;
 // an array, because a constant would be found to be true when this is built
 const [packed, more, data, raw] = ["__CODE__", "__MORE__", "__DATA__", "__RAW__"] as const;
+
+/** The code gives itself to who runs it; of the outputs in a page those that hold the same code share it. */
+function code(): Promise<Mount> {
+  const name = Symbol.for("letta_nb code");
+  const all = globalThis as { [name]?: Map<string, Promise<Mount>> };
+  all[name] ??= new Map();
+  const made =
+    all[name].get(packed) ??
+    unpack(packed).then(
+      (textContent) =>
+        new Promise<Mount>((lnbReady) => {
+          const script = Object.assign(document.createElement("script"), { lnbReady, textContent });
+          document.head.append(script);
+          script.remove();
+        }),
+    );
+  all[name].set(packed, made);
+  return made;
+}
+
 if (host) {
   const draw = (): Promise<void> =>
-    Promise.all([unpack(packed), unpack(data)])
-      .then(([textContent, run]) => {
-        const lnbMore = () => unpack(more);
-        const lnbRaw = raw ? () => unpack(raw) : null;
-        const script = document.createElement("script");
-        host.append(Object.assign(script, { lnb: JSON.parse(run), lnbMore, lnbRaw, textContent }));
-      })
+    Promise.all([code(), unpack(data)])
+      .then(([mount, run]) => mount(host, JSON.parse(run), () => unpack(more), raw ? () => unpack(raw) : null))
       .catch(() => {});
   // of twenty in a notebook, first what the reader sees; the others when there is time
   new IntersectionObserver(([seen], observer) => {

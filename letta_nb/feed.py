@@ -180,8 +180,8 @@ def _facts(entry: Entry) -> page.EntryFacts:
     facts["name"] = entry.name
     facts["call_id"] = entry.tool_call_id
     if entry.approval or entry.extra.get("answered_elsewhere"):
+        # nulls too: an answer that could not be sent is taken back
         facts["approval"] = entry.approval
-    if entry.approval:  # nulls too: an answer that could not be sent is taken back
         facts["answered"] = ms(entry.answered_at)
         facts["reason"] = entry.reason
         facts["started"] = ms(entry.started_at)

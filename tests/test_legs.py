@@ -250,6 +250,9 @@ def test_an_answer_that_the_server_does_not_take_is_none(approve: bool, tmp_path
     assert run.pending == []
     assert run.tools_df()["approval"].isna().all()
     assert run.tools_df()["approval_wait_s"].isna().all()
+    # a page that drew the answers draws them no more
+    changes: list[Any] = [change for change in feed.snapshot(run)["changes"] if change.get("entry") == 1]
+    assert [changes[-1]["set"][name] for name in ("approval", "answered", "started")] == [None, None, None]
     # it was joined from elsewhere, and asked then what the agent waits for
     request = {"message_type": "approval_request_message", "id": "message-1", "tool_calls": []}
     request["tool_calls"] = [{"name": "danger", "arguments": "{}", "tool_call_id": "call_a"}]

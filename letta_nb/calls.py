@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # what servers say, in their stream, of answers that they do not take
 _NOT_TAKEN = ("No tool call is currently awaiting approval", "Invalid tool call IDs")
 CallMessage = ev.ToolCallMessage | ev.ApprovalRequestMessage
+# servers before 0.12 send one return a message, which is its own only part
+ReturnPart = ev.ToolReturn | ev.ToolReturnMessage
 
 
 class CallFold:
@@ -146,7 +148,7 @@ class CallFold:
         late: bool = False,
     ) -> None:
         """Returns, of one call or of several together; `late`: fetched after the run for calls that had none."""
-        together = event.tool_returns or [_single(event)]
+        together = event.tool_returns or [event]
         # the event names one tool, and does not say of which call, unless there is only one
         name = event.name if len(together) == 1 else None
         for part in together:
@@ -162,7 +164,7 @@ class CallFold:
                 self._run.steps[call.step_index].last_at = at
             changes.append(EntryChanged(at, call))
 
-    def _take(self, call: ToolCallEntry, part: ev.ToolReturn, event: ev.ToolReturnMessage, at: int | None) -> None:
+    def _take(self, call: ToolCallEntry, part: ReturnPart, event: ev.ToolReturnMessage, at: int | None) -> None:
         call.return_message_id = event.id
         if call.here and call.has_returned:
             return  # the server repeats what our own function gave
@@ -176,7 +178,7 @@ class CallFold:
     def _unseen(
         self,
         event: ev.ToolReturnMessage,
-        part: ev.ToolReturn,
+        part: ReturnPart,
         name: str | None,
         step: Step | None,
         at: int | None,
@@ -296,16 +298,6 @@ def answers_in(request: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]
         yield from _dicts(message.get("approvals"))
         for item in _dicts(message.get("tool_returns")):
             yield {"type": "tool", **item}
-
-
-def _single(event: ev.ToolReturnMessage) -> ev.ToolReturn:
-    return ev.ToolReturn.model_construct(
-        tool_return=event.tool_return,
-        status=event.status,
-        tool_call_id=event.tool_call_id,
-        stdout=event.stdout,
-        stderr=event.stderr,
-    )
 
 
 def _dicts(value: object) -> Iterator[dict[str, Any]]:

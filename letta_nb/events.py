@@ -244,6 +244,14 @@ def parse(data: str, event: str = "") -> AnyEvent:
         return _parse_other(data, event, problem)
 
 
+def known(data: str) -> AnyEvent | None:
+    """The event in a text that is one of `TypedEvent` in its shape; None for any other text."""
+    try:
+        return _validate(data)
+    except ValidationError:
+        return None
+
+
 def _parse_session(data: str) -> AnyEvent:
     try:
         event = SessionEvent.model_validate_json(data)

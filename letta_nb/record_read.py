@@ -6,6 +6,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from typing import Any
 
 import pydantic_core
 
-from letta_nb import paths, sse, transcripts
+from letta_nb import events, paths, sse, transcripts
 from letta_nb.entries import CallTimes, Cancel, RunError
 from letta_nb.errors import InputError
 from letta_nb.log import Received
@@ -24,6 +25,8 @@ VERSION = 1
 # what `run.note` says of a run whose file was torn, as it is while it is written
 TORN = "Its run file ends in the middle of a line: it was cut off there, or is still being written."
 _DATA = ',"data":'
+# an event as `record` writes one: if what stands in it is an event's JSON, the line is JSON, and is not parsed for itself
+_EVENT = re.compile(r'\{"at":((?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?),"data":(\{.*\})\}', re.DOTALL)
 # what a header may tell of a run beside its request and when it began
 _FACTS = "uid timed agent_id agent_name model provider server conversation_id redacted".split()
 
@@ -125,14 +128,19 @@ def _begun(facts: dict[str, Any]) -> Run:
 def _read_line(run: Run, line: bytes, path: Path, number: int, *, last: bool) -> None:
     try:
         text = line.decode("utf-8", "surrogatepass")
-        row = _json(text)
+        told = _EVENT.fullmatch(text)
+        event = None if told is None else events.known(told[2])
+        row = _json(text) if event is None else None
     except ValueError:
         if last:  # the writer was stopped in the middle of it
             run.note = f"{run.note} {TORN}" if run.note else TORN
             return
         raise InputError(f"{path}, line {number}, is not JSON.") from None
     try:
-        _take_row(run, row, text)
+        if told is not None and event is not None:
+            run.receive(Received(round(float(told[1]) * 1e9), "", told[2]), event)
+        else:
+            _take_row(run, row, text)
     except _MISSHAPEN:
         raise InputError(f"{path}, line {number}, is not a line of a run file.") from None
 
@@ -148,7 +156,7 @@ def _ns(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1e9)
 
 
-def _take_row(run: Run, row: dict[str, Any], line: str) -> None:
+def _take_row(run: Run, row: Any, line: str) -> None:
     if "end" in row:
         end = row["end"]
         if "cancel" in end:

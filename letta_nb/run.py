@@ -193,12 +193,16 @@ class Run(Again, Shortcuts):
 
     # -- what arrives -------------------------------------------------------------------------------------------------
 
-    def receive(self, received: Received) -> tuple[ev.AnyEvent, list[Change]]:
-        """Keep one SSE message as it came, and fold it in. Returns the typed event and what it changed."""
+    def receive(self, received: Received, event: ev.AnyEvent | None = None) -> tuple[ev.AnyEvent, list[Change]]:
+        """Keep one SSE message as it came, and fold it in. Returns the typed event and what it changed.
+
+        `event`: the same, where it has been parsed already.
+        """
         if self.log is not None:
             self.log.append(received)
         self.event_count += 1
-        event = typed(received)
+        if event is None:
+            event = typed(received)
         if received.torn and isinstance(event, ev.UnknownEvent):
             return event, []
         return event, self.fold(event, received.at if received.at >= 0 else None)

@@ -33,7 +33,7 @@ _POLICY = (
 # a widget marks its element; one whose model is gone is, in JupyterLab, an output of bare text
 _SPARE = (
     ":root:has(.lnb-live-%s) .lnb-spare-%s,"
-    ".jp-OutputArea-child:has(+.jp-OutputArea-child .lnb-spare) [data-mime-type*=widget-view]:not(:has(*))"
+    ".jp-OutputArea-child:has(+.jp-OutputArea-child .lnb-spare)>.jp-OutputArea-output:not(:has(*))"
     "{display:none}"
 )
 # what stands in the loader for: the view's code, the code of what a reader mostly does not ask for, the data, the file

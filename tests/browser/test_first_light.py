@@ -45,7 +45,7 @@ def has_status(view: Locator, word: str) -> None:
 def is_frozen(notebook: Notebook, cell: int) -> None:
     """The output is HTML with the view in it, and no widget any more."""
     expect(notebook.output(cell).locator(".lnb-out .lnb .status")).to_be_visible()
-    expect(notebook.output(cell).locator("[data-mime-type*=widget]")).to_have_count(0)
+    expect(notebook.output(cell).locator(".jupyter-widgets")).to_have_count(0)
 
 
 @pytest.mark.parametrize("app", ["lab", "notebook"])

@@ -22,7 +22,8 @@ _SHORT = 160
 _WIDTH = 80
 _ROWS = 400
 _GAP = 'style="margin:8px 0 0"'
-_CELL = '<td style="text-align:left;vertical-align:top">'
+# a host whose own style leaves no room between the cells of a table would run them together
+_CELL_STYLE = 'style="text-align:left;vertical-align:top;padding:0 16px 2px 0"'
 
 
 class Both(NamedTuple):
@@ -164,8 +165,8 @@ def _pair(both: Both, group: list[StepPair]) -> str:
 
 
 def _row(label: str, *cells: str) -> str:
-    told = "".join(f"{_CELL}{_text(cell)}</td>" for cell in cells)
-    return f'<tr><th scope="row" style="text-align:left;vertical-align:top">{_text(label)}</th>{told}</tr>'
+    told = "".join(f"<td {_CELL_STYLE}>{_text(cell)}</td>" for cell in cells)
+    return f'<tr><th scope="row" {_CELL_STYLE}>{_text(label)}</th>{told}</tr>'
 
 
 def _text(value: str) -> str:

@@ -25,7 +25,7 @@ from letta_nb.run import Run
 
 TAGS = set("div p strong em br pre code details summary table tr th td span".split())
 STYLES = re.compile(
-    r"(margin:[-0-9px ]+|opacity:\.72|line-height:1\.5|text-align:left|vertical-align:top)(;(?=\w)|;?$)"
+    r"((?:margin|padding):[-0-9px ]+|opacity:\.72|line-height:1\.5|text-align:left|vertical-align:top)(;(?=\w)|;?$)"
 )
 LOADER = 'boot("__CODE__", "__MORE__", "__DATA__", "__RAW__")'
 

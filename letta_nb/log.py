@@ -39,15 +39,15 @@ class EventLog(Sequence[Received]):
 
     def append(self, received: Received) -> None:
         """Keep one message."""
-        index = len(self._at)
+        at, event, data, torn = received
         block, texts = self._open
-        texts.append(received.data)
-        if received.event:
-            self._events[index] = received.event
-        if received.torn:
-            self._torn.add(index)
+        texts.append(data)
+        if event:
+            self._events[len(self._at)] = event
+        if torn:
+            self._torn.add(len(self._at))
         # last: other threads read up to the last time
-        self._at.append(received.at)
+        self._at.append(at)
         if len(texts) == _BLOCK:
             self._seal(block, texts)
 

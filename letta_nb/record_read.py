@@ -25,7 +25,7 @@ VERSION = 1
 # what `run.note` says of a run whose file was torn, as it is while it is written
 TORN = "Its run file ends in the middle of a line: it was cut off there, or is still being written."
 _DATA = ',"data":'
-# an event as `record` writes one: if what stands in it is an event's JSON, the line is JSON, and is not parsed for itself
+# an event as `record` writes one: where its data is an event, the line is JSON, and need not be parsed for itself
 _EVENT = re.compile(r'\{"at":((?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?),"data":(\{.*\})\}', re.DOTALL)
 # what a header may tell of a run beside its request and when it began
 _FACTS = "uid timed agent_id agent_name model provider server conversation_id redacted".split()
@@ -129,7 +129,8 @@ def _read_line(run: Run, line: bytes, path: Path, number: int, *, last: bool) ->
     try:
         text = line.decode("utf-8", "surrogatepass")
         told = _EVENT.fullmatch(text)
-        event = None if told is None else events.known(told[2])
+        at, data = told.groups() if told is not None else ("", "")
+        event = events.known(data) if data else None
         row = _json(text) if event is None else None
     except ValueError:
         if last:  # the writer was stopped in the middle of it
@@ -137,8 +138,8 @@ def _read_line(run: Run, line: bytes, path: Path, number: int, *, last: bool) ->
             return
         raise InputError(f"{path}, line {number}, is not JSON.") from None
     try:
-        if told is not None and event is not None:
-            run.receive(Received(round(float(told[1]) * 1e9), "", told[2]), event)
+        if event is not None:
+            run.receive(Received(round(float(at) * 1e9), "", data), event)
         else:
             _take_row(run, row, text)
     except _MISSHAPEN:

@@ -26,3 +26,8 @@ def pytest_collection_finish() -> None:
     """What collecting made stays until the end: the garbage collector need not look at it again and again."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Now what is left may go."""
+    gc.unfreeze()

@@ -16,13 +16,16 @@ const host = document.currentScript?.parentElement;
 // an array, because a constant would be found to be true when this is built
 const [packed, more, data, raw] = ["__CODE__", "__MORE__", "__DATA__", "__RAW__"] as const;
 
+const name = Symbol.for("letta_nb code");
+const all = globalThis as { [name]?: Map<string, Promise<Mount>> };
+const first = !all[name];
+all[name] ??= new Map();
+const known = all[name];
+
 /** The code gives itself to who runs it; of the outputs in a page those that hold the same code share it. */
 function code(): Promise<Mount> {
-  const name = Symbol.for("letta_nb code");
-  const all = globalThis as { [name]?: Map<string, Promise<Mount>> };
-  all[name] ??= new Map();
   const made =
-    all[name].get(packed) ??
+    known.get(packed) ??
     unpack(packed).then(
       (textContent) =>
         new Promise<Mount>((lnbReady) => {
@@ -31,13 +34,17 @@ function code(): Promise<Mount> {
           script.remove();
         }),
     );
-  all[name].set(packed, made);
+  known.set(packed, made);
   return made;
 }
 
 if (host) {
+  const unpacked = () => Promise.all([code(), unpack(data)]);
+  // the first one in a page is most likely seen: on its way before that is known
+  const early = first ? unpacked() : null;
+  early?.catch(() => {});
   const draw = (): Promise<void> =>
-    Promise.all([code(), unpack(data)])
+    (early ?? unpacked())
       .then(([mount, run]) => mount(host, JSON.parse(run), () => unpack(more), raw ? () => unpack(raw) : null))
       .catch(() => {});
   // of twenty in a notebook, first what the reader sees; the others when there is time

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from letta_nb import align, compare_text, deltas, feed, page, parting, record, static_html
+from letta_nb import align, compare_text, deltas, feed, page, parting, paths, record, static_html
 from letta_nb.align import Side, StepPair
 from letta_nb.compare_text import Both
 from letta_nb.deltas import Figure
@@ -89,10 +89,7 @@ class Comparison:
     def to_html(self, path: str | Path | None = None) -> str | Path:
         """The comparison as a page that needs no kernel and no network: its HTML, or its path if one is given."""
         html = static_html.document("Compare two Letta runs", self._fragment())
-        if path is None:
-            return html
-        Path(path).write_text(html, encoding="utf-8")
-        return Path(path)
+        return paths.told(html, path, "to_html", "compare.html")
 
     def _fragment(self) -> str:
         bare = compare_text.html(self._both)

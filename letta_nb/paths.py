@@ -37,6 +37,16 @@ def to_write(path: Any, what: str, example: str = "run.jsonl") -> Path:
     return place
 
 
+def told(text: str, path: Any, what: str, example: str) -> str | Path:
+    """The text itself or, when a path is given, the file that it was written to. Raises InputError."""
+    if path is None:
+        return text
+    file = to_write(path, what, example)
+    with writing(file):
+        file.write_text(text, encoding="utf-8")
+    return file
+
+
 @contextmanager
 def writing(path: str | Path) -> Generator[None]:
     """What the system says against writing there, as an InputError that names the place."""

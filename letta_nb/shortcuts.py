@@ -5,11 +5,11 @@ A Run is pure data; what these names reach lies in the modules above it, and is 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     import pandas as pd
 
@@ -97,13 +97,8 @@ class Shortcuts:
         """
         from letta_nb import paths, redaction, static_html
 
-        file = None if path is None else paths.to_write(path, "to_html", "run.html")
         run = redaction.redacted(self._run.still(), redact, redact_fields)
-        if file is None:
-            return static_html.to_html(run)
-        with paths.writing(file):
-            static_html.to_html(run, file)
-        return file
+        return paths.told(static_html.to_html(run), path, "to_html", "run.html")
 
     def to_otel(self, exporter: Any = None, *, content: bool = False) -> list[Span]:
         """The run as OpenTelemetry spans: plain data, also sent by `exporter` (any `SpanExporter`) if there is one.

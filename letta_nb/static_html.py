@@ -61,12 +61,9 @@ def spare(run: Run) -> str:
     return f'<div class="lnb-spare lnb-spare-{name}"><style>{_SPARE % (name, name)}</style>{fragment(run)}</div>'
 
 
-def to_html(run: Run, path: str | Path | None = None) -> str:
-    """A complete page with the interactive view, which fetches nothing; written to `path` if one is given."""
-    html = document(text.fit(words.clean(run.prompt), 60) or "Letta run", fragment(run, _RAW_MAX_PAGE))
-    if path is not None:
-        Path(path).write_text(html, encoding="utf-8")
-    return html
+def to_html(run: Run) -> str:
+    """A complete page with the interactive view, which fetches nothing."""
+    return document(text.fit(words.clean(run.prompt), 60) or "Letta run", fragment(run, _RAW_MAX_PAGE))
 
 
 def document(title: str, inner: str) -> str:

@@ -117,6 +117,7 @@ def test_one_status_is_a_list_of_one() -> None:
 WRITERS: dict[str, Callable[[Path], object]] = {
     "save": lambda path: _run().save(path),
     "to_html": lambda path: _run().to_html(path),
+    "to_html of a comparison": lambda path: letta_nb.compare(RUN, RUN).to_html(path),
     "frames": lambda path: _frames(path, "runs", "csv"),
     "frames as Parquet": lambda path: _frames(path, "runs", "parquet"),
 }

@@ -311,7 +311,8 @@ def test_what_stands_beside_a_widget_hides_for_that_widget_alone(uid: str) -> No
 @pytest.mark.usefixtures("bundle")
 def test_a_page_of_its_own_that_may_fetch_nothing(tmp_path: Path) -> None:
     path = tmp_path / "run.html"
-    html = static_html.to_html(RUNS["multi_tok"], path)
+    html = str(RUNS["multi_tok"].to_html())
+    assert RUNS["multi_tok"].to_html(path) == path
     assert path.read_text(encoding="utf-8") == html
     assert html.startswith("<!doctype html>")
     assert "<title>SCN:multi please</title>" in html

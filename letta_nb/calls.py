@@ -130,8 +130,7 @@ class CallFold:
         if piece.tool_call_id and call.tool_call_id is None:
             call.tool_call_id = piece.tool_call_id
             self._know(call)
-        settled = call.has_returned or call.extra.get("answered_elsewhere")
-        if isinstance(event, ev.ApprovalRequestMessage) and call.approval is None and not settled:
+        if isinstance(event, ev.ApprovalRequestMessage) and call.approval is None and not call.settled:
             call.approval = "pending"
         call.here = call.here or (call.approval is not None and call.name in self._kernel_names())
         return before != (call.name, call.tool_call_id, call.approval)
@@ -255,11 +254,9 @@ class CallFold:
             call = self.get(item.get("tool_call_id"))
             if call is None or call.has_returned:  # a function of this kernel has run, whoever hears of it
                 continue
-            still = repr(call.tool_call_id) in asked
-            call.approval = "pending" if still else None
+            call.answered_elsewhere = repr(call.tool_call_id) not in asked
+            call.approval = None if call.answered_elsewhere else "pending"
             call.answered_at = call.started_at = call.reason = None
-            if not still:
-                call.extra["answered_elsewhere"] = True
             changes.append(EntryChanged(at, call))
 
     def _answer(

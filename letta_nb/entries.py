@@ -82,8 +82,9 @@ class ToolCallEntry(Entry):
     where the wire supports it, else None. `at_most` (ns) bounds a call that returned together with others.
 
     A call that needs an approval is `approval` "pending" until a person answers it at `answered_at`, with a `reason` or
-    none; `started_at` is when it could begin then. `here`: it is a function of this kernel. `return_source`: "server"
-    if the return was never streamed, but fetched after the run.
+    none; `started_at` is when it could begin then. `answered_elsewhere`: another run answered it, and hears of its
+    return. `here`: it is a function of this kernel. `return_source`: "server" if the return was never streamed, but
+    fetched after the run.
     """
 
     tool_call_id: str | None = None
@@ -91,6 +92,7 @@ class ToolCallEntry(Entry):
     answered_at: int | None = None
     reason: str | None = None
     started_at: int | None = None
+    answered_elsewhere: bool = False
     here: bool = False
     returned_at: int | None = None
     has_returned: bool = False
@@ -107,6 +109,11 @@ class ToolCallEntry(Entry):
     @property
     def arguments(self) -> str:
         return str(self.buffer)
+
+    @property
+    def settled(self) -> bool:
+        """This run waits for nothing more of it: it has returned, or another run hears of it."""
+        return self.has_returned or self.answered_elsewhere
 
 
 @dataclass(slots=True, kw_only=True)

@@ -98,10 +98,11 @@ class Explanation:
 
     def __str__(self) -> str:
         lines = textwrap.wrap(_head(self.run), _WIDTH)
-        lines += _wrapped("     ", _fate(self.run)) if _fate(self.run) else []
+        fate = _fate(self.run)
+        lines += _wrapped("     ", fate) if fate else []
         for number, note in enumerate(self.notes, start=1):
             lines += _wrapped(f"{number:>3}  ", f"{note.words} [{_proof(note)}]")
-        lines += [] if self.notes or _fate(self.run) else _wrapped("     ", NOTHING)
+        lines += [] if self.notes or fate else _wrapped("     ", NOTHING)
         for unknown in self.unknown:
             lines += _wrapped("     ", unknown)
         return "\n".join(lines)
@@ -113,9 +114,10 @@ class Explanation:
     def _repr_html_(self) -> str:
         """Tags that survive where scripts, styles and classes are stripped; the rows of a note open below it."""
         parts = [f"<p {_GAP}><strong>Why</strong> {escaped(_head(self.run))}</p>"]
-        parts += [f"<p {_GAP}>{escaped(_fate(self.run))}</p>"] if _fate(self.run) else []
+        fate = _fate(self.run)
+        parts += [f"<p {_GAP}>{escaped(fate)}</p>"] if fate else []
         parts += [_html(number, note) for number, note in enumerate(self.notes)]
-        parts += [] if self.notes or _fate(self.run) else [f"<p {_GAP}>{NOTHING}</p>"]
+        parts += [] if self.notes or fate else [f"<p {_GAP}>{NOTHING}</p>"]
         if self.unknown:
             told = "<br>".join(map(escaped, self.unknown))
             parts.append(f'<p {_GAP}><span style="opacity:.72">{told}</span></p>')

@@ -179,7 +179,7 @@ def _facts(entry: Entry) -> page.EntryFacts:
         return facts
     facts["name"] = entry.name
     facts["call_id"] = entry.tool_call_id
-    if entry.approval or entry.extra.get("answered_elsewhere"):
+    if entry.approval or entry.answered_elsewhere:
         # nulls too: an answer that could not be sent is taken back
         facts["approval"] = entry.approval
         facts["answered"] = ms(entry.answered_at)

@@ -164,7 +164,7 @@ def _answered_elsewhere(run: Run, requests: Sequence[dict[str, Any]], at: int | 
     asked = json.dumps(list(requests))
     for call in run.tool_calls:
         if call.approval == "pending" and (call.tool_call_id or "") not in asked:
-            call.approval, call.extra["answered_elsewhere"] = None, True
+            call.approval, call.answered_elsewhere = None, True
             changes.append(EntryChanged(at, call))
 
 

@@ -372,9 +372,7 @@ class Run(Again, Shortcuts):
             return []
         last = self.entries[-1]
         cut: list[Entry] = [
-            call
-            for call in self.tool_calls
-            if not (call.has_returned or call.approval in ("pending", "denied") or call.extra.get("answered_elsewhere"))
+            call for call in self.tool_calls if not call.settled and call.approval not in ("pending", "denied")
         ]
         if not isinstance(last, ToolCallEntry) and last.kind in ("reasoning", "assistant"):
             cut.append(last)

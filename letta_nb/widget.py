@@ -42,6 +42,9 @@ def _code(name: str) -> str:
     return files("letta_nb").joinpath("static", name).read_text(encoding="utf-8")
 
 
+_NOTHING = {"text/html": "", "text/plain": ""}
+
+
 class RunWidget(anywidget.AnyWidget):
     """The widget model: `uid` names the run, `snapshot` is worked out only when a page asks for the state."""
 
@@ -137,7 +140,7 @@ class LiveView:
             return
         spare = {"text/html": static_html.spare(run), "text/plain": ""}
         if self._spare is None:
-            plain = run.mimebundle()["text/plain"]
+            plain = text.transcript(run, plain=True)
             self._handle.update({**self._widget.view(), "text/html": "", "text/plain": plain}, raw=True)
             self._spare = notebook.display_bundle(spare, updatable=True)
         else:
@@ -152,10 +155,10 @@ class LiveView:
         if self._handle is not None:
             # a refused request has nothing to show if its error is raised: that says it all
             told = problem is not None and self._waited and run.event_count == 0
-            frozen = {"text/html": "", "text/plain": ""} if told else run.mimebundle()
+            frozen = _NOTHING if told else run.mimebundle()
             self._handle.update(frozen, raw=True)
         if self._spare is not None:
-            self._spare.update({"text/html": "", "text/plain": ""}, raw=True)
+            self._spare.update(_NOTHING, raw=True)
         _keep(self._widget)
 
     def _run_pump(self) -> None:

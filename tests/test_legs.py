@@ -246,7 +246,7 @@ def test_an_answer_that_the_server_does_not_take_is_none(approve: bool, tmp_path
     assert run.error.detail == NONE_WAITS
     for call in run.tool_calls:
         assert (call.approval, call.answered_at, call.reason, call.started_at) == (None, None, None, None)
-        assert (call.extra, call.has_returned, call.cut) == ({"answered_elsewhere": True}, False, False)
+        assert (call.answered_elsewhere, call.has_returned, call.cut) == (True, False, False)
     assert run.pending == []
     assert run.tools_df()["approval"].isna().all()
     assert run.tools_df()["approval_wait_s"].isna().all()
@@ -265,7 +265,7 @@ def test_an_answer_that_the_server_does_not_take_is_none(approve: bool, tmp_path
 def test_a_call_that_the_server_still_asks_about_waits_again() -> None:
     run = answered_in_vain("Invalid tool call IDs. Expected '['call_b']', but received '['call_a', 'call_b']'.")
     assert [call.approval for call in run.tool_calls] == [None, "pending"]
-    assert [call.extra for call in run.tool_calls] == [{"answered_elsewhere": True}, {}]
+    assert [call.answered_elsewhere for call in run.tool_calls] == [True, False]
 
 
 def test_an_answer_stays_where_the_model_failed_after_it() -> None:

@@ -1,4 +1,6 @@
-// Bundles for letta_nb/static: widget.js (anywidget), frozen.js and loader.js (saved outputs). Same source, same bytes.
+// Bundles for letta_nb/static: widget.js (anywidget), frozen.js and loader.js (saved outputs), more.js (what either asks
+// for later) and compare.js. Same source, same bytes.
+import { readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,7 +11,7 @@ import { ownNames } from "./mangle.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = process.env.LNB_OUT ?? join(here, "../letta_nb/static");
-const NAMES = ownNames(join(here, "src"));
+const { NAMES, SHORT } = ownNames(join(here, "src"));
 const LIMIT = 40_000;
 const TARGET = 20_000;
 
@@ -30,6 +32,28 @@ const css = {
   },
 };
 
+/** The names that `shared.ts` imports, by file. */
+const SHARED = new Map(
+  [...readFileSync(join(here, "src/shared.ts"), "utf8").matchAll(/^import \{ (.*) \} from "\.\/(.*)";$/gm)].map(
+    ([, names, path]) => [join(here, "src", `${path}.ts`), names],
+  ),
+);
+
+/** In the code that comes later, what they name stands as what is passed to it. */
+const shared = {
+  name: "shared",
+  setup(b) {
+    b.onLoad({ filter: /\.ts$/ }, ({ path }) =>
+      SHARED.has(path)
+        ? { contents: `export const {${SHARED.get(path)}} = document.currentScript.lnbShared;`, loader: "js" }
+        : null,
+    );
+  },
+};
+
+// the short names of our own members: the same in all bundles, which pass objects to each other
+let members = {};
+
 async function bundle(name, format) {
   const made = await build({
     absWorkingDir: here,
@@ -41,14 +65,14 @@ async function bundle(name, format) {
     charset: "ascii",
     legalComments: "none",
     write: false,
-    plugins: [css],
+    plugins: name === "more" ? [css, shared] : [css],
     logLevel: "warning",
   });
+  const nameCache = { props: members };
   const { code } = await minify(made.outputFiles[0].text, {
     module: format === "esm",
     ecma: 2022,
     compress: {
-      passes: 3,
       unsafe: true,
       unsafe_arrows: true,
       pure_getters: true,
@@ -58,9 +82,11 @@ async function bundle(name, format) {
       lhs_constants: false,
       inline: 1,
     },
-    mangle: { properties: { regex: NAMES } },
+    mangle: { properties: { regex: NAMES, reserved: SHORT } },
     format: { ascii_only: true },
+    nameCache,
   });
+  members = nameCache.props;
   return `${code}\n`;
 }
 
@@ -71,6 +97,11 @@ function check(name, text) {
   if (size > TARGET) console.warn(`${name} is over the target of ${TARGET} B gzip`);
   if (/innerHTML|\beval\(|new Function|\bfetch\(|XMLHttpRequest/.test(text))
     throw new Error(`${name} holds what it must not`);
+  if (name === "more.js") {
+    const named = (lists) => lists.flatMap((names) => names.split(/, ?/)).length;
+    const used = [...text.matchAll(/\{([^{}]*)\}=document\.currentScript\.lnbShared/g)].map(([, names]) => names);
+    if (named(used) !== named([...SHARED.values()])) throw new Error(`shared.ts names what ${name} does not use`);
+  }
   if (name === "loader.js") {
     if (text.includes("</") || text.includes("<!--")) throw new Error("loader.js cannot stand inside <script>");
     for (const word of ["__CODE__", "__MORE__", "__DATA__", "__RAW__"]) {

@@ -21,11 +21,8 @@ function libFolder() {
 
 const all = (text, pattern) => [...text.matchAll(pattern)].map((match) => match[1]);
 
-// what leaves a bundle under its own name: words of the wire, of a host, and what views of several bundles share
-const OUTSIDE =
-  "page.gen.ts widget.ts frozen.ts loader.ts more.ts store.ts outside.ts phases.ts view/scale.ts view/context.ts view/sought.ts view/rawlines.ts".split(
-    " ",
-  );
+// what leaves the code under its own name: words of the wire and of a host, and what outputs of all versions share
+const OUTSIDE = ["page.gen.ts", "widget.ts", "frozen.ts", "loader.ts", "view/ui.ts", "view/rawlines.ts"];
 const FIELD = /^ {2}(?:private |readonly |static |async |get |set )*([A-Za-z_]\w*)\??(?:[:(;<]| =)/;
 const PARAMETER = /^ {4}(?:private |readonly )+([A-Za-z_]\w*)/;
 
@@ -42,7 +39,7 @@ function membersIn(text) {
   return names;
 }
 
-/** A pattern of the names; a name that anything else may have too is left as it is. */
+/** A pattern of the names, but for those that anything else may have too; and the short names of what is outside. */
 export function ownNames(src) {
   const taken = new Set();
   const take = (text, pattern) => {
@@ -55,12 +52,15 @@ export function ownNames(src) {
   const smd = readFileSync(join(src, "../node_modules/streaming-markdown/smd.js"), "utf8");
   take(smd, /([A-Za-z_]\w*)/g);
   const found = new Set();
+  const short = new Set();
   for (const path of filesUnder(src)) {
     const text = readFileSync(path, "utf8").replace(/\/\*[\s\S]*?\*\//g, "");
     take(text, /["'`]([A-Za-z_]\w*)["'`]/g);
     take(text, /dataset\.(\w+)/g);
-    if (OUTSIDE.some((name) => path.endsWith(name))) take(text, /([A-Za-z_]\w*)/g);
-    else for (const name of membersIn(text)) found.add(name);
+    if (OUTSIDE.some((name) => path.endsWith(name))) {
+      take(text, /([A-Za-z_]\w*)/g);
+      for (const name of all(text, /\b([A-Za-z_]\w?)\b/g)) short.add(name);
+    } else for (const name of membersIn(text)) found.add(name);
   }
   // the parser's own state, and the methods that it calls: no word of the browser is written so
   for (const name of all(smd, /\bp(?:\.renderer)?\.([a-z]+_[a-z_]+)/g)) {
@@ -68,5 +68,5 @@ export function ownNames(src) {
     found.add(name);
   }
   const names = [...found].filter((name) => name.length > 2 && !taken.has(name)).sort();
-  return new RegExp(`^(?:${names.join("|")})$`);
+  return { NAMES: new RegExp(`^(?:${names.join("|")})$`), SHORT: [...short] };
 }

@@ -1,7 +1,7 @@
 /** What a reader may ask for and mostly does not: code that is fetched, or unpacked, when it is. */
 
 import panesCss from "./panes.css";
-import type { Context, More, Pane, Shown } from "./view/context";
+import type { Context, More, Shown } from "./view/context";
 import { ContextPane } from "./view/contextpane";
 import { drawOut } from "./view/drawout";
 import { Highlights } from "./view/highlights";
@@ -14,6 +14,7 @@ import { Playing } from "./view/player";
 import { Plot } from "./view/plot";
 import { RawPane } from "./view/raw";
 import { tokenCard } from "./view/tokencard";
+import type { Pane } from "./view/ui";
 
 const KEYS: More["keys"] = [
   ["j  k", "next, previous row"],

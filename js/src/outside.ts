@@ -1,6 +1,7 @@
 /** What a view reaches beyond its own data: the kernel of a live run, or what else a saved output holds. */
 
 import type { ToKernel, Told } from "./page.gen";
+import { shared } from "./shared";
 import type { More } from "./view/context";
 
 /** The run file's lines, as far as the page has them. */
@@ -27,10 +28,14 @@ export interface Outside {
   text(what: "file" | "html"): Promise<string | null>;
 }
 
-/** Runs code that was kept as text, and takes what it gives. */
+/** Runs code that was kept as text, with what it shares with this code, and takes what it gives. */
 export function run(code: string): Promise<More> {
   return new Promise((resolve, reject) => {
-    const script = Object.assign(document.createElement("script"), { lnbMore: resolve, textContent: code });
+    const script = Object.assign(document.createElement("script"), {
+      lnbMore: resolve,
+      lnbShared: shared,
+      textContent: code,
+    });
     document.head.append(script);
     script.remove();
     reject(new Error("code could not be run here"));

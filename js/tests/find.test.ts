@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { Change } from "../src/page.gen";
 import { Store } from "../src/store";
-import { matches, occurrences, plain, unsought } from "../src/view/sought";
+import { matches, occurrences, plain } from "../src/view/sought";
+import { unsought } from "../src/view/ui";
 import widget from "../src/widget";
 import { complaints, fakeModel, frame, load, names, press, rootOf, saved, seen, textOf } from "./util";
 

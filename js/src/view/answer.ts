@@ -3,7 +3,8 @@
 import { button, h, say, set, show } from "../dom";
 import { callsOf, waits } from "../phases";
 import type { Entry, Step } from "../store";
-import type { Context, Sent } from "./context";
+import type { Context } from "./context";
+import type { Sent } from "./ui";
 
 const UNHEARD_MS = 3000;
 const REASON = "Reason, sent to the agent (optional)";

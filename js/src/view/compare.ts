@@ -9,9 +9,9 @@ import { Store } from "../store";
 import base from "../style.css";
 import { plural } from "../time";
 import { CompareRow, numbers, type Side } from "./comparerow";
-import { uiOf } from "./context";
 import { STATUS } from "./header";
 import { followTheme } from "./theme";
+import { uiOf } from "./ui";
 
 const SAME = "No divergence: same calls, same results, same answer.";
 /** so many equal steps in a row are one line, where there are more steps than one looks over; as in compare_text.py */

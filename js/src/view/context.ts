@@ -4,33 +4,7 @@ import type { Outside } from "../outside";
 import type { Lane, Waterfall } from "../phases";
 import type { Entry, Store } from "../store";
 import type { Scale } from "./scale";
-import { type Sought, unsought } from "./sought";
-
-export type Pane = "transcript" | "raw" | "memory" | "context";
-
-/** What the reader opened and chose, kept by run so that a second view, and the saved output, show the same. */
-export interface Ui {
-  readonly open: Map<string, boolean>;
-  all: boolean | null;
-  full: boolean;
-  middle: boolean;
-  pane: Pane;
-  /** the part of the time axis that is shown, ms; null: all of it */
-  zoom: readonly [from: number, to: number] | null;
-  speed: number;
-  sought: Sought;
-  /** when Stop was pressed, by this page's clock */
-  stopped: number | null;
-  /** by call: the reason that is being typed, and the answer that was sent and has not been heard of */
-  readonly reasons: Map<string, string>;
-  readonly answers: Map<string, Sent>;
-}
-
-export interface Sent {
-  approve: boolean;
-  /** by this page's clock */
-  at: number;
-}
+import type { Pane, Ui } from "./ui";
 
 /** A part of the view that is drawn while it is chosen. */
 export interface Shown {
@@ -132,32 +106,4 @@ export interface Context {
   missing(): boolean;
   /** show the run as it stood at a moment, ms; null: its end */
   travel(moment: number | null): void;
-}
-
-type Shared = typeof globalThis & { [key: symbol]: Map<string, Ui> | undefined };
-
-export function uiOf(uid: string): Ui {
-  const shared = globalThis as Shared;
-  // another number when `Ui` changes: outputs of other versions share the page
-  const key = Symbol.for("letta_nb.ui.3");
-  shared[key] ??= new Map();
-  const known = shared[key];
-  let ui = uid ? known.get(uid) : undefined;
-  if (!ui) {
-    ui = {
-      open: new Map(),
-      all: null,
-      full: false,
-      middle: false,
-      pane: "transcript",
-      zoom: null,
-      speed: 1,
-      sought: unsought(),
-      stopped: null,
-      reasons: new Map(),
-      answers: new Map(),
-    };
-    if (uid) known.set(uid, ui);
-  }
-  return ui;
 }

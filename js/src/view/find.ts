@@ -6,7 +6,8 @@ import type { Entry } from "../store";
 import { count, plural } from "../time";
 import { failed } from "./call";
 import type { Context, Marks } from "./context";
-import { everything, filters, type Group, isSlow, matches, passes, plain, toggle, toolsOf } from "./sought";
+import { everything, filters, isSlow, matches, passes, plain, toggle, toolsOf } from "./sought";
+import type { Group } from "./ui";
 
 const GROUPS: readonly (readonly [Group, string, string])[] = [
   ["reasoning", "Reasoning", "reason"],

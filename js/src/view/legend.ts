@@ -5,7 +5,8 @@ import { type PhaseKind, TOTALS, type Waterfall } from "../phases";
 import { patience, time, waiting } from "../time";
 import type { Context } from "./context";
 import { KINDS, key } from "./kinds";
-import { type Group, toggle } from "./sought";
+import { toggle } from "./sought";
+import type { Group } from "./ui";
 
 const LEAST_MS = 0.05;
 const GROUPS: Partial<Record<PhaseKind, Group>> = {

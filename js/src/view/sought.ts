@@ -3,31 +3,7 @@
 import { callsOf } from "../phases";
 import type { Entry, Store } from "../store";
 import { failed, stdoutOf } from "./call";
-
-export type Group = "reasoning" | "tools" | "answers";
-
-export interface Sought {
-  /** the bar is there */
-  open: boolean;
-  query: string;
-  /** the match that the reader is at, from 0 */
-  at: number;
-  /** groups of entries that are not shown */
-  readonly hidden: Set<Group>;
-  tool: string;
-  errors: boolean;
-  slow: boolean;
-}
-
-export const unsought = (): Sought => ({
-  open: false,
-  query: "",
-  at: 0,
-  hidden: new Set(),
-  tool: "",
-  errors: false,
-  slow: false,
-});
+import type { Group, Sought } from "./ui";
 
 export const SLOW_MS = 1000;
 

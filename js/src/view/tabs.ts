@@ -3,7 +3,8 @@
 import { button, h, say, set, show } from "../dom";
 import { icon } from "../icons";
 import { count } from "../time";
-import type { Context, Menus, Pane } from "./context";
+import type { Context, Menus } from "./context";
+import type { Pane } from "./ui";
 
 const PANES: readonly (readonly [Pane, string])[] = [
   ["transcript", "Transcript"],

@@ -10,7 +10,7 @@ import { Announcer } from "./announce";
 import { forget } from "./answer";
 import { Card } from "./card";
 import { clockOf } from "./clock";
-import { type Context, type More, type Pane, type Shown, uiOf } from "./context";
+import type { Context, More, Shown } from "./context";
 import { Find } from "./find";
 import { Header, STATUS, statusOf } from "./header";
 import { Keys } from "./keys";
@@ -22,6 +22,7 @@ import { Scrubber } from "./scrubber";
 import { Tabs } from "./tabs";
 import { followTheme } from "./theme";
 import { Transcript } from "./transcript";
+import { type Pane, uiOf } from "./ui";
 
 const OTHERS = ["raw", "memory", "context"] as const;
 const TICK_MS = 100;

@@ -91,7 +91,7 @@ def spans(run: Run, stop: int | None) -> tuple[list[int], list[int]]:
     starts: list[int] = []
     ends: list[int] = []
     end = 0
-    answered = any(call.answered_at is not None for call in run.tool_calls)
+    answered = any(isinstance(its, ToolCallEntry) and its.answered_at is not None for its in run.entries)
     lasts = map(_last_of, run.steps, _by_step(run)) if answered else [step.last_at or 0 for step in run.steps]
     for step, last in zip(run.steps, lasts, strict=True):
         first = step.first_at

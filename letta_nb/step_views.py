@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import accumulate, islice, repeat
 from types import NoneType
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from letta_nb import phases, prices
 from letta_nb.entries import Step, ToolCallEntry
@@ -63,19 +63,24 @@ class StepView(View):
         firsts: list[int | None] = [None] * sum(self.counts)
         lasts = firsts.copy()
         rows: list[int] = []
-        calls: list[ToolCallEntry] = []
-        offset, blocks = 0, frozenset(phases.BLOCKS)
+        calls: list[Any] = []
+        offset, spoken = 0, frozenset(phases.BLOCKS) - {"tool_call"}
         for run, count in zip(self.runs, self.counts, strict=True):
             tells = arrival_tells(run)
             for entry in run.entries:
-                kind, row, at = entry.kind, entry.step_index, entry.last_at
-                if row is None or kind not in blocks:
+                row = entry.step_index
+                if row is None:
                     continue
                 row += offset
-                if kind == "tool_call":
+                if entry.kind == "tool_call":
                     rows.append(row)
-                    calls.append(cast("ToolCallEntry", entry))
-                if at is None or not tells or "unseen" in entry.extra:
+                    calls.append(entry)
+                    if "unseen" in entry.extra:
+                        continue
+                elif entry.kind not in spoken:
+                    continue
+                at = entry.last_at
+                if at is None or not tells:
                     continue
                 known = lasts[row]
                 if known is None:

@@ -56,7 +56,7 @@ WATCH = """() => {
       const answers = host.shadowRoot.querySelectorAll('.ans');
       if (!answers.length) continue;
       const text = answers[answers.length - 1].textContent;
-      for (const [, number, at] of text.slice(-900).matchAll(/(\\d+):(\\d{13}) /g)) {
+      for (const [, number, at] of text.slice(-900).matchAll(/(\\d+):(\\d{13})/g)) {
         if (+number > window.__seen) { window.__seen = +number; window.__ages.push([number, Date.now() - +at]); }
       }
     }

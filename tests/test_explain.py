@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from generated import streams
 from hypothesis import given, settings
 from recordings import ALL_STREAMS, BY_NAME
 from test_phases import RUNS, fixtures, load
-from test_run import streams
 
 from letta_nb import frames, record
 from letta_nb.entries import RunError

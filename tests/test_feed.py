@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
+from generated import streams
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ConfigDict, TypeAdapter
 from recordings import BY_NAME, EXPECTED, Expected
-from test_run import streams
 
 from letta_nb import feed, page, record
 from letta_nb.entries import ToolCallEntry

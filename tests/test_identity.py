@@ -11,11 +11,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from generated import replayed, streams
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_frames import GRAINS
 from test_parquet import sorted_rows
-from test_run import replayed, streams
 from wire_made import Made, made_runs
 
 from letta_nb import frames

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from generated import story, streams
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from recordings import BY_NAME, EXPECTED, FIXTURES, Expected
 from test_legs import two_legs
-from test_run import story, streams
 
 from letta_nb import frames, record, record_read
 from letta_nb.entries import RunError, ToolCallEntry

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from generated import streams
 from hostile_corpus import ENDS, PAYLOADS, hostile_run
 from hypothesis import given
 from recordings import EXPECTED, FIXTURES, Expected
 from test_phases import RUNS, load
-from test_run import streams
 
 from letta_nb import bare, feed, record, static_html, text, words
 from letta_nb.entries import ToolCallEntry

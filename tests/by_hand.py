@@ -1,8 +1,9 @@
-"""Events written by hand, as a server writes them, and folded."""
+"""Events and runs written by hand, as a server writes them, and folded."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from letta_nb.log import Received
@@ -70,3 +71,47 @@ def texts(run: Run, kind: str) -> list[str]:
 
 def arguments(run: Run) -> dict[str | None, str]:
     return {call.tool_call_id: call.arguments for call in run.tool_calls}
+
+
+def made(
+    calls: Sequence[tuple[str, str, str]],
+    server: Sequence[dict[str, Any]] = (),
+    *,
+    seconds: float = 0.05,
+    waits: Sequence[float] = (),
+    window: int | None = None,
+    run_id: str = "run-1",
+) -> Run:
+    """A run of a step a call (name, arguments, status) and an answer, each tool `seconds` long, the model waited for
+    `waits` of seconds; `server`: the server's figures of the steps."""
+    run, at = Run({"messages": [{"role": "user", "content": "Go."}], "stream_tokens": True}), 0
+    for i, (name, arguments, status) in enumerate([*calls, ("", "", "")]):
+        base = {"id": f"message-{i}", "step_id": f"step-{i}", "run_id": run_id}
+        call = {"name": name, "arguments": arguments, "tool_call_id": f"call-{i}"}
+        returned = {
+            "tool_return": "Error: no" if status == "error" else "ok",
+            "status": status,
+            "tool_call_id": f"call-{i}",
+        }
+        events: list[tuple[float, dict[str, Any]]] = [
+            (waits[i] if i < len(waits) else 0.05, {"message_type": "reasoning_message", "reasoning": "Hm."}),
+            (0.05, {"message_type": "tool_call_message", "tool_call": call, "tool_calls": call}),
+            (seconds, {"message_type": "tool_return_message", **returned, "id": f"message-{i}-r"}),
+        ]
+        if not name:
+            events[1:] = [(0.05, {"message_type": "assistant_message", "content": "Done."})]
+        for gap, event in events:
+            at += round(gap * 1e9)
+            run.receive(Received(at, "", json.dumps(base | event)))
+    run.receive(Received(at, "", json.dumps({"message_type": "stop_reason", "stop_reason": "end_turn"})))
+    run.end(at)
+    named = {"model": "gpt-4o-mini", "provider_name": "openai", "context_window_limit": window}
+    run.join_server({"steps": [{"id": f"step-{i}"} | named | row for i, row in enumerate(server)]})
+    return run
+
+
+def spent(read: int, said: int = 50, **more: int) -> dict[str, Any]:
+    return {"prompt_tokens": read, "completion_tokens": said, "total_tokens": read + said, **more}
+
+
+LOOKS = [("look", json.dumps({"page": page}), "success") for page in range(3)]

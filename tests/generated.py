@@ -7,7 +7,6 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from letta_nb.entries import ToolCallEntry
 from letta_nb.log import Received
 from letta_nb.run import Run
 
@@ -83,23 +82,3 @@ def replayed(data: list[str], **options: Any) -> tuple[Run, list[Any]]:
         changes += run.receive(Received(number * 1_000_000, "", text))[1]
     changes += run.end(len(data) * 1_000_000)
     return run, changes
-
-
-def story(run: Run) -> list[tuple[Any, ...]]:
-    """All that a run adds up to, without what two runs of one stream may differ in."""
-    entries = [
-        (
-            entry.kind,
-            entry.text,
-            entry.step_index,
-            entry.message_id,
-            *(
-                (entry.name, entry.tool_call_id, entry.approval, entry.result, entry.status, entry.stdout, entry.stderr)
-                if isinstance(entry, ToolCallEntry)
-                else ()
-            ),
-        )
-        for entry in run.entries
-    ]
-    steps = [(step.step_id, step.reply_id) for step in run.steps]
-    return [*entries, *steps, (run.status, run.stop_reason, run.error, run.run_id, run.usage_reports, run.event_count)]

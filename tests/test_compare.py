@@ -14,12 +14,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from folded import fixtures, load
 from hostile_corpus import PAYLOADS, hostile_run
+from html_page import LOADER, Page, assert_harmless, squeezed
 from hypothesis import given
 from hypothesis import strategies as st
 from recordings import FIXTURES
-from test_phases import fixtures, load
-from test_static_html import LOADER, Page, assert_harmless, squeezed
 
 import letta_nb
 from letta_nb import align, static_html

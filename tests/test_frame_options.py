@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from folded import load
 from recordings import ALL_STREAMS, FIXTURES
-from test_frames import GRAINS
-from test_phases import load
 
 import letta_nb
 from letta_nb import frames, record, semconv
@@ -26,7 +25,7 @@ MODERN = str(FIXTURES / "0.16.8/v1_m*_tok.sse")
 # -- columns and their names -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("grain", GRAINS)
+@pytest.mark.parametrize("grain", TABLES)
 def test_chosen_columns_are_those_of_the_whole_table(grain: Grain) -> None:
     whole = frames.frame(grain, MODERN)
     names = list(whole.columns)[::-3]
@@ -42,7 +41,7 @@ def test_no_other_column_is_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(frames.steps_df(MODERN, columns=["step_id"])) > 4
 
 
-@pytest.mark.parametrize("grain", GRAINS)
+@pytest.mark.parametrize("grain", TABLES)
 def test_dotted_names_are_the_conventions_and_one_a_column(grain: Grain) -> None:
     plain, dotted = frames.frame(grain, MODERN), frames.frame(grain, MODERN, names="otel")
     assert len(set(dotted.columns)) == len(plain.columns)
@@ -60,7 +59,7 @@ def test_the_conventions_names_exist() -> None:
     assert set(semconv.ATTRIBUTES) - {"provider"} <= every
 
 
-@pytest.mark.parametrize("grain", GRAINS)
+@pytest.mark.parametrize("grain", TABLES)
 def test_arrow_dtypes_hold_the_same(grain: Grain) -> None:
     plain, arrow = frames.frame(grain, MODERN), frames.frame(grain, MODERN, backend="pyarrow")
     assert all(isinstance(dtype, pd.ArrowDtype) for dtype in arrow.dtypes)
@@ -125,7 +124,7 @@ def test_a_run_that_was_there_before_hides_no_other_of_its_file(tmp_path: Path) 
     assert found["run_id"].tolist() == ["run-1", "run-2", "run-3"]
 
 
-@pytest.mark.parametrize("grain", GRAINS)
+@pytest.mark.parametrize("grain", TABLES)
 def test_a_torn_last_line_is_told_and_the_run_is_there(grain: Grain, tmp_path: Path) -> None:
     content = load("0.16.8/v1_multi_tok").save(tmp_path / "a.jsonl").read_bytes()
     lines = content.splitlines(keepends=True)
@@ -161,7 +160,7 @@ def test_a_folder_that_may_not_be_read_is_an_error_of_ours(folder: Path, monkeyp
         frames.runs_df(folder / "v1_hello_tok.jsonl")
 
 
-@pytest.mark.parametrize("grain", GRAINS)
+@pytest.mark.parametrize("grain", TABLES)
 def test_runs_of_different_agents_with_and_without_usage_do_each_other_no_harm(grain: Grain) -> None:
     names = ("0.16.8/v1_multi_tok", "0.7.16/memgpt_multi_step", "0.16.8/v1_err500_tok", "0.16.8/v2_hello_step")
     runs = [load(name) for name in names]
@@ -174,7 +173,7 @@ def test_runs_of_different_agents_with_and_without_usage_do_each_other_no_harm(g
 # -- many runs ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("grain", GRAINS)
+@pytest.mark.parametrize("grain", TABLES)
 def test_a_table_is_the_same_however_many_runs_are_held_at_once(grain: Grain, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = {run.run_id or run.uid: run for run in map(record.load_one, ALL_STREAMS)}.values()
     whole = frames.frame(grain, runs)

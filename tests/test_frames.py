@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from folded import RUNS, fixtures, load
 from generated import streams
 from hypothesis import given, settings
 from recordings import ALL_STREAMS, EXPECTED, FIXTURES, Expected
-from test_phases import RUNS, fixtures, load
 
 from letta_nb import frames, record
 from letta_nb.columns import TABLES, Grain

@@ -11,15 +11,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from alike import sorted_rows
 from generated import replayed, streams
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_frames import GRAINS
-from test_parquet import sorted_rows
 from wire_made import Made, made_runs
 
 from letta_nb import frames
-from letta_nb.columns import Grain
+from letta_nb.columns import TABLES, Grain
 from letta_nb.log import Received
 from letta_nb.parquet import to_parquet
 from letta_nb.replay import Replay
@@ -34,17 +33,17 @@ SUMMED = (
 
 
 def tables(x: Any) -> Tables:
-    return {grain: frames.frame(grain, x) for grain in GRAINS}
+    return {grain: frames.frame(grain, x) for grain in TABLES}
 
 
 def from_parquet(x: Any, folder: Path) -> Tables:
     """As `parquet` says: pandas gives the dtypes back, and the day of the folder as one column more."""
     to_parquet(x, folder)
-    return {grain: pd.read_parquet(folder / grain).drop(columns="start_date") for grain in GRAINS}
+    return {grain: pd.read_parquet(folder / grain).drop(columns="start_date") for grain in TABLES}
 
 
 def assert_same(found: Tables, wanted: Tables) -> None:
-    for grain in GRAINS:
+    for grain in TABLES:
         pd.testing.assert_frame_equal(found[grain], wanted[grain], check_exact=True, obj=grain)
 
 
@@ -141,7 +140,7 @@ def test_so_is_what_no_server_sends(data: list[str], timed: bool) -> None:
 def test_many_runs_are_the_rows_of_each(many: list[Made]) -> None:
     runs = [made.run(f"r{number}", days=number % 2) for number, made in enumerate(many)]
     whole = tables(runs)
-    for grain in GRAINS:
+    for grain in TABLES:
         alone = pd.concat([frames.frame(grain, run) for run in runs or [[]]], ignore_index=True)
         pd.testing.assert_frame_equal(whole[grain], alone, check_exact=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -151,4 +150,4 @@ def test_many_runs_are_the_rows_of_each(many: list[Made]) -> None:
             assert_same(tables(f"{folder}/*.jsonl"), whole)
             back = from_parquet(f"{folder}/*.jsonl", Path(folder) / "data")
             # parts lie by day and are called by what is in them: the order of the files is nobody's
-            assert_same(*({grain: sorted_rows(of[grain]) for grain in GRAINS} for of in (back, whole)))
+            assert_same(*({grain: sorted_rows(of[grain]) for grain in TABLES} for of in (back, whole)))

@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recordings import FIXTURES
+from folded import ROOT, S, facts, feed_in, two_legs
 
 from letta_nb import feed, frames, record, sse
 from letta_nb.answers import Answers, chosen, given
-from letta_nb.calls import answers_in
 from letta_nb.entries import CallTimes, Leg
 from letta_nb.errors import InputError
 from letta_nb.log import Received
 from letta_nb.run import Run
 
-S = 1_000_000_000
-ROOT = FIXTURES / "0.16.8"
 PAIRS = [
     "v1_approve_tok",
     "v1_approve_step",
@@ -28,28 +25,6 @@ PAIRS = [
     "v1_clienttool_step",
     "v1_clienttools_step",
 ]
-
-
-def facts(name: str) -> dict[str, Any]:
-    return json.loads((ROOT / f"{name}.json").read_bytes())
-
-
-def feed_in(run: Run, name: str, start: int = 0) -> None:
-    """The events of a recording, a millisecond apart from `start` (ns)."""
-    for index, message in enumerate(sse.decode([(ROOT / f"{name}.sse").read_bytes()])):
-        run.receive(Received(start + index * 1_000_000, *message))
-
-
-def two_legs(name: str) -> Run:
-    """A recorded run that asked for approval at about 0 s and was answered at 10 s."""
-    run = Run(facts(f"{name}_1request")["request"]["body"])
-    feed_in(run, f"{name}_1request")
-    assert run.status == "requires_approval"
-    answer = facts(f"{name}_2answer")["request"]["body"]
-    calls = {str(item["tool_call_id"]): CallTimes(9 * S, 9 * S, 9 * S + 5) for item in answers_in(answer)}
-    run.begin("answer", answer, 10 * S, calls=calls)
-    feed_in(run, f"{name}_2answer", 11 * S)
-    return run
 
 
 def story(run: Run) -> list[Any]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import jsonschema
 import pytest
+from folded import two_legs
 from recordings import ALL_STREAMS, BY_NAME, FIXTURES
-from test_legs import two_legs
 
 from letta_nb import record
 from letta_nb.errors import ConfigurationError, ConnectionFailed, InputError

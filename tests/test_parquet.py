@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import pandas as pd
 import pytest
+from alike import sorted_rows
 from recordings import ALL_STREAMS, FIXTURES
 
 from letta_nb import frames, parquet, record
@@ -32,12 +33,6 @@ def runs() -> list[Run]:
     """One run of each id, of all recordings."""
     loaded = [record.load_one(path) for path in ALL_STREAMS]
     return list({run_id(run): run for run in loaded}.values())
-
-
-def sorted_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """In an order that does not depend on how the files are called."""
-    keys = [name for name in ("run_id", "step_index", "message_index", "event_index", "report_index") if name in table]
-    return table.sort_values([*keys, *(name for name in ("tool_call_id",) if name in table)]).reset_index(drop=True)
 
 
 def by_pandas(path: Path) -> pd.DataFrame:

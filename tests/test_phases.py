@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from folded import RUNS, SCRIPTS, golden, load
 from recordings import ALL_STREAMS, FIXTURES
 
 from letta_nb import phases, record
-from letta_nb.run import Run
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
-
-
-def _script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-fixtures = _script("js_fixtures")
-golden = _script("phases_golden")
 GOLDEN = json.loads((FIXTURES / "phases.json").read_text())
-RUNS: dict[str, Run] = golden.runs()
-
-
-def load(name: str) -> Run:
-    return record.load_one(FIXTURES / f"{name}.sse")
 
 
 def kinds(lane: phases.Lane) -> list[str]:

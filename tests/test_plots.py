@@ -18,9 +18,9 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from by_hand import LOOKS, made, spent
+from folded import RUNS, fixtures, load
 from recordings import ALL_STREAMS
-from test_explain import LOOKS, made, spent
-from test_phases import RUNS, fixtures, load
 
 from letta_nb import comparison, frames, phases, plots, record
 from letta_nb.errors import ConfigurationError, InputError

@@ -9,45 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from generated import story, streams
+from alike import everything
+from folded import two_legs
+from generated import streams
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from recordings import BY_NAME, EXPECTED, FIXTURES, Expected
-from test_legs import two_legs
 
 from letta_nb import frames, record, record_read
-from letta_nb.entries import RunError, ToolCallEntry
+from letta_nb.entries import RunError
 from letta_nb.errors import InputError
 from letta_nb.log import Received
 from letta_nb.run import Run
-
-FACTS = [
-    "uid",
-    "request",
-    "started",
-    "agent_id",
-    "agent_name",
-    "model",
-    "server",
-    "conversation_id",
-    "timed",
-    "ended_at",
-    "delivery",
-    "prompt",
-    "text",
-]
-
-
-def everything(run: Run) -> list[Any]:
-    """All that a run file must bring back, times to the nanosecond."""
-    times = [(entry.first_at, entry.last_at, entry.cut, entry.extra) for entry in run.entries]
-    calls = [
-        (call.returned_at, call.duration, call.duration_source, call.at_most)
-        for call in run.entries
-        if isinstance(call, ToolCallEntry)
-    ]
-    steps = [(step.first_at, step.last_at, step.server) for step in run.steps]
-    return [*story(run), times, calls, steps, *(getattr(run, name) for name in FACTS), list(run.log or ())]
 
 
 def sample() -> Run:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alike import everything
+from folded import two_legs
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from recordings import ALL_STREAMS, BY_NAME
-from test_legs import two_legs
-from test_record import everything
 
 from letta_nb import record, redaction
 from letta_nb.entries import RunError, ToolCallEntry

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from alike import story
 from by_hand import Wire
-from generated import story
 
 from letta_nb.entries import RunError
 

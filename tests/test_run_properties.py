@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generated import replayed, story, streams
+from alike import story
+from generated import replayed, streams
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from generated import story
+from alike import story
 from recordings import ALL_STREAMS, BY_NAME, EXPECTED, REFUSED, Call, Expected
 
 from letta_nb import events as ev

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from folded import RUNS, load
 from hypothesis import given
 from hypothesis import strategies as st
 from recordings import ALL_STREAMS, FIXTURES
-from test_phases import RUNS, load
 
 from letta_nb import frames, words
 from letta_nb.errors import InputError

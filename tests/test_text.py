@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import rich
+from folded import RUNS, load
 from hostile_corpus import ENDS, PAYLOADS, TERMINAL, hostile_run
 from hypothesis import given
 from hypothesis import strategies as st
 from recordings import ALL_STREAMS, EXPECTED, FIXTURES, Expected
 from rich.console import Console
-from test_phases import RUNS, load
 
 from letta_nb import bare, figures, phases, record, text, words
 from letta_nb.entries import Cancel, CancelOutcome, RunError, ToolCallEntry

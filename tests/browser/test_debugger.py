@@ -14,7 +14,7 @@ import pytest
 from harness import Jupyter, Notebook
 from hostile_corpus import PAYLOADS
 from playwright.sync_api import Browser, Locator, Page, expect
-from test_first_light import LOAD, has_status, talker
+from scenes import LOAD, has_status, talker
 
 import letta_nb
 

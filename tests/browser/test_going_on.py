@@ -11,7 +11,7 @@ from harness import Notebook
 from playwright.sync_api import Locator, expect
 from pydantic_ai import Agent
 from pydantic_ai.models.function import FunctionModel
-from test_first_light import LOAD, has_status, is_frozen
+from scenes import LOAD, has_status, is_frozen
 
 import letta_nb
 from letta_nb.server import Server

@@ -61,6 +61,7 @@ def steps_df(x: Runs, **options: Unpack[Options]) -> pd.DataFrame:
 
     `start_time` is the end of the step before, or the request. `ttft_s` and `llm_duration_s` count from there, and are
     NA where arrival does not tell (steps delivered whole). `tool_duration_s` is NA where a step had several tools.
+    `overhead_s` is what is left (the server's commits, queueing): NA where a tool's time is by arrival, which holds it.
     """
     return frame("steps", x, **options)
 

@@ -135,8 +135,9 @@ class StepView(View):
     @cached_property
     def overheads(self) -> Numbers:
         """What of a step is neither the model, nor its tool, nor waiting for a person, where all of them are known."""
-        took, llm, tool, waited = self.durations, self.llm, self.tool, self.approval_waits
-        known = llm.known & (tool.known | (self.call_counts.values == 0))
+        took, llm, (tool, by_server), waited = self.durations, self.llm, self._tools, self.approval_waits
+        # a tool's time by arrival holds what the server did around the call
+        known = llm.known & ((tool.known & by_server) | (self.call_counts.values == 0))
         # a server may tell any number: none is taken away that is more than all of it
         fits = (llm.values <= took.values) & (tool.values <= took.values) & (waited.values <= took.values)
         rest = took.values - llm.values - tool.values - waited.values

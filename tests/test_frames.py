@@ -384,7 +384,8 @@ def test_a_step_is_its_model_its_tool_its_waiting_and_what_is_left(name: str) ->
 
 def test_what_a_server_does_around_a_tool_is_overhead_where_it_tells_the_tools_time() -> None:
     by_arrival, by_server = load("0.16.8/v1_multi2_tok").steps_df(), with_server("multi2").steps_df()
-    assert by_arrival["overhead_s"].iloc[:3].tolist() == pytest.approx([0] * 3)
+    assert all(na(by_arrival["overhead_s"].iloc[:3]))  # it is there, within the tool's time
+    assert 0 < by_arrival["overhead_s"].iloc[3] < 0.1  # after the answer, of a step without a call
     assert ((by_server["overhead_s"] > 0.001) & (by_server["overhead_s"] < 0.3)).iloc[:3].all()
 
 

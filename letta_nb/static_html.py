@@ -75,7 +75,9 @@ def document(title: str, inner: str) -> str:
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(title)}</title>\n"
         "<style>body{max-width:1100px;margin:24px auto;padding:0 16px;font:13px/20px system-ui,sans-serif}"
-        "pre{white-space:pre-wrap}</style>\n</head>\n<body>\n<main>\n"
+        # a long transcript is laid out where it is seen: it is there for a moment only if scripts may run
+        "pre{white-space:pre-wrap}.lnb-bare>*{content-visibility:auto;contain-intrinsic-size:auto 20px}</style>\n"
+        "</head>\n<body>\n<main>\n"
         f"{inner}\n</main>\n</body>\n</html>\n"
     )
 

@@ -42,7 +42,6 @@ export class View {
   private readonly tabs: Tabs;
   private readonly find: Find;
   private readonly transcript: Transcript;
-  private readonly style = h("style");
   private missing = false;
   private readonly bodies: Record<Pane, HTMLElement>;
   private panes: Partial<Record<Pane, Shown>> | null = null;
@@ -117,7 +116,6 @@ export class View {
     set(this.host, { "data-lm-suppress-shortcuts": "true" });
     // no landmark: a notebook may hold dozens of these
     set(this.root, { role: "group" });
-    this.style.textContent = css;
     this.zoomed.append(
       h("span"),
       button("lk", "", () => this.zoom(null), "Whole run"),
@@ -127,7 +125,7 @@ export class View {
     this.root.append(this.header.element, this.sayLine.element, times, this.tabs.element);
     this.root.append(...Object.values(this.bodies));
     this.root.append(this.announcer.element, this.card.element, this.keys().help);
-    this.host.attachShadow({ mode: "open" }).append(this.style, this.root);
+    this.host.attachShadow({ mode: "open" }).append(h("style", "", css), this.root);
   }
 
   private keys(): Keys {
@@ -249,7 +247,8 @@ export class View {
       this.later();
     }
     if (!more) return null;
-    if (!this.card.place) this.style.append(more.css);
+    // a sheet of its own: what is drawn already keeps its style
+    if (!this.card.place) this.root.before(h("style", "", more.css));
     this.card.place = more.place;
     return more;
   }

@@ -95,9 +95,13 @@ def _import_server() -> None:
         importlib.import_module("letta_nb.server.assembly")
 
 
-def current() -> Client:
-    """The Client that `%letta` and `send` use, connected if it is not yet."""
-    return _default.client or connect()
+def current(client: Client | None = None) -> Client:
+    """The Client that `%letta` and `send` use, connected if it is not yet; or the one that was passed."""
+    if client is None:
+        return _default.client or connect()
+    if not isinstance(client, Client):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError(f"client takes a letta_nb.Client, such as connect(...) returns, not {client!r:.80}.")
+    return client
 
 
 def agents(name: str | None = None) -> list[Agent]:
@@ -171,7 +175,7 @@ def send(
     buttons. Raises a letta_nb error if the request is refused; a run that fails later is returned, with `run.status`
     and `run.error`. Interrupting the cell cancels the run; `last_run()` keeps what arrived.
     """
-    client = client or current()
+    client = current(client)
     offered = offered_tools(tools, parameters)
     if offered:
         parameters["client_tools"] = [made.definition() for made in offered]
@@ -211,7 +215,7 @@ def attach(
     Of a run whose stream the server does not keep (not made with `background=True`, too old, or no Redis there) the
     messages are fetched instead, and `run.note` says why. Raises NotFound for a run that the server does not have.
     """
-    client = client or current()
+    client = current(client)
     offered = offered_tools(tools, {})
     stream = client.attach(run_id)
     live = _read(client, stream, offered, display=display, waited=not background, complete=True, save=save)

@@ -43,7 +43,7 @@ def fan_out(
     be sent at all raises a letta_nb error before anything is; afterwards nothing raises, and a run that fails, or is
     refused, is a row that says so. Interrupting the cell stops all; `last_fan_out()` keeps what arrived.
     """
-    client = client or api.current()
+    client = api.current(client)
     for name, count in (("repeats", repeats), ("concurrency", concurrency)):
         if not isinstance(count, int) or count < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InputError(f"{name}={count!r}: a whole number from 1 on is needed.")

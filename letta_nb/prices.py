@@ -60,7 +60,12 @@ def set_price(
         told = [None if price is None else Decimal(str(price)) for price in (input, output, cache_read, cache_write)]
     except InvalidOperation:
         told = []
-    if not model or not told or any(price is not None and not (price.is_finite() and price >= 0) for price in told):
+    if (
+        not isinstance(model, str)  # pyright: ignore[reportUnnecessaryIsInstance]
+        or not model
+        or not told
+        or any(price is not None and not (price.is_finite() and price >= 0) for price in told)
+    ):
         raise InputError(f'A price of {model!r} is USD a million tokens: set_price("openai/gpt-4o-mini", 0.15, 0.60).')
     _own[model] = {name: price for name, price in zip(_PRICES, told, strict=True) if price is not None}
 

@@ -30,6 +30,10 @@ SENTENCES: list[tuple[str, Callable[[], object]]] = [
     ("timeout takes seconds, more than 0, not 'x'", lambda: letta_nb.connect(URL, timeout=_any("x"))),
     ("silence takes seconds, more than 0, not 0", lambda: letta_nb.Client(URL, silence=0)),
     ("named by its id or its name, a text, not by 5", lambda: letta_nb.send("hi", _any(5))),
+    ("client takes a letta_nb.Client", lambda: letta_nb.send("hi", AGENT, client=_any(URL))),
+    ("client takes a letta_nb.Client", lambda: letta_nb.attach("run-1", client=_any(5))),
+    ("client takes a letta_nb.Client", lambda: letta_nb.fan_out("hi", AGENT, client=_any(5))),
+    ("A price of 5 is USD a million tokens", lambda: letta_nb.set_price(_any(5), 1, 2)),
     ("conversation takes the id of one", lambda: letta_nb.send("hi", AGENT, conversation=_any(5))),
     ("tools takes a list of functions", lambda: letta_nb.send("hi", AGENT, tools=_any(5))),
     ("save takes a path, such as 'runs/hello.jsonl', not int", lambda: letta_nb.send("hi", AGENT, save=_any(5))),
@@ -94,6 +98,25 @@ def test_a_wrong_argument_is_told_in_a_sentence(
 def test_what_is_no_agent_is_not_served(agents: Any) -> None:
     with pytest.raises(errors.ConfigurationError, match=r"takes pydantic-ai agents by name: serve\(\{"):
         letta_nb.serve(agents)
+
+
+@pytest.mark.parametrize(
+    ("named", "value"),
+    [
+        *[("port", "x"), ("port", 65536), ("port", True), ("host", 5), ("password", 5), ("model", 5)],
+        *[("pace", "fast"), ("pace", -1), ("ping_interval", 0), ("background_ttl", "x"), ("database", 5)],
+    ],
+)
+def test_what_a_server_cannot_be_made_of_is_told_by_its_name(named: str, value: Any) -> None:
+    with pytest.raises(errors.ConfigurationError, match=rf"^serve\({named}={value!r}\)"):
+        letta_nb.serve(**{named: value})
+
+
+def test_what_cannot_be_the_database_is_told_with_its_place(tmp_path: Path) -> None:
+    (text := tmp_path / "text").write_text("hello " * 500)
+    for path in (tmp_path, tmp_path / "nosuch/x.db", text):
+        with pytest.raises(errors.ConfigurationError, match=f"{path} cannot be the database"):
+            letta_nb.serve(database=path)
 
 
 def test_an_agent_of_the_list_is_named_by_its_id() -> None:

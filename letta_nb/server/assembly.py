@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
+from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, ValidationError
 from pydantic_ai import Agent
 from pydantic_ai.agent import AbstractAgent
 from pydantic_ai.models import Model
@@ -18,6 +19,20 @@ from letta_nb.server.lifecycle import Server
 from letta_nb.server.programs import make_programs
 from letta_nb.server.service import Settings
 from letta_nb.server.smol import NAME, smol_agent, smol_model
+
+
+class _Plain(BaseModel, strict=True):
+    """What `serve` takes besides agents and models."""
+
+    host: str
+    port: Annotated[int, Field(ge=0, le=65535)]
+    base_url: str | None
+    api_key: str | None
+    database: str | Path | None
+    password: str | None
+    ping_interval: PositiveFloat
+    background_ttl: NonNegativeFloat
+    pace: NonNegativeFloat
 
 
 def assemble(
@@ -38,7 +53,18 @@ def assemble(
     era: EraName,
     fault: Fault | None,
 ) -> Server:
-    """The server, not yet started."""
+    """The server, not yet started. Raises ConfigurationError for what it cannot be made of."""
+    _check_plain(
+        host=host,
+        port=port,
+        base_url=base_url,
+        api_key=api_key,
+        database=database,
+        password=password,
+        ping_interval=ping_interval,
+        background_ttl=background_ttl,
+        pace=pace,
+    )
     if era not in VERSIONS:
         raise ConfigurationError(f"serve(era={era!r}): there are {' and '.join(VERSIONS)}")
     if agents is not None and not _are_agents(agents):
@@ -65,6 +91,14 @@ def assemble(
     return Server(programs, settings, host=host, port=port, fault=fault)
 
 
+def _check_plain(**given: Any) -> None:
+    try:
+        _Plain(**given)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        raise ConfigurationError(f"serve({first['loc'][0]}={first['input']!r:.80}): {first['msg']}") from None
+
+
 def _are_agents(agents: Any) -> bool:
     return isinstance(agents, Mapping) and all(
         isinstance(name, str) and isinstance(agent, AbstractAgent)
@@ -79,6 +113,8 @@ def _default(model: Model | str | None, real: Model | str | None, pace: float) -
 
 
 def _model(model: Model | str | None, base_url: str | None, api_key: str | None) -> Model | str | None:
+    if not isinstance(model, Model | str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"serve(model={model!r:.80}) takes a pydantic-ai model, or the name of one")
     if base_url is None:
         return smol_model() if model == NAME else model
     if not isinstance(model, str):

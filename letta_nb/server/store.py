@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from letta_nb.errors import ConfigurationError
+
 Row = dict[str, Any]
 Order = Literal["asc", "desc"]
 Wanted = str | int | Sequence[str] | None
@@ -70,6 +72,12 @@ class Store:
     """Tables of rows with ids, in the order they were made; and the frames of background streams."""
 
     def __init__(self, path: str | Path | None = None) -> None:
+        try:
+            self._open(path)
+        except sqlite3.Error as problem:
+            raise ConfigurationError(f"{path} cannot be the database: {problem}") from problem
+
+    def _open(self, path: str | Path | None) -> None:
         self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA foreign_keys = ON")

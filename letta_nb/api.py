@@ -251,7 +251,7 @@ def _read(
     """Read a run, shown in the current cell if it is to be, and written to a file if one is named."""
     recorder = None if save is None else Recorder(save)
     asks: Asks = notebook.ask if notebook.can_ask() else None
-    if not (display and notebook.in_notebook()):
+    if not (display and notebook.shows_live()):
         return Live(client, opened, tools=tools, asks=asks, complete=complete, recorder=recorder).start()
     from letta_nb import subshell
     from letta_nb.widget import LiveView
@@ -341,7 +341,7 @@ def replay(run: Run, speed: float = 1.0) -> Run:
     from letta_nb.replay import Replay
 
     again = Replay(run, speed)
-    if not notebook.in_notebook():
+    if not notebook.shows_live():
         return again.play()
     from letta_nb.widget import LiveView
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from letta_nb import align, compare_text, deltas, feed, page, parting, paths, record, static_html
+from letta_nb import align, compare_text, deltas, feed, marimo_cells, page, parting, paths, record, static_html
 from letta_nb.align import Side, StepPair
 from letta_nb.compare_text import Both
 from letta_nb.deltas import Figure
@@ -85,6 +85,10 @@ class Comparison:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/html": self._fragment(), "text/plain": str(self)}
+
+    def _display_(self) -> Any:
+        """What marimo shows: scripts run there in a frame of their own."""
+        return marimo_cells.frame(str(self.to_html()))
 
     def to_html(self, path: str | Path | None = None) -> str | Path:
         """The comparison as a page that needs no kernel and no network: its HTML, or its path if one is given."""

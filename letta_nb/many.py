@@ -69,7 +69,7 @@ def last_fan_out() -> FanOut | None:
 def _watch(fan: FanOut, display: bool) -> None:
     """Wait for all runs of a fan-out: shown in the current cell, or as a bar elsewhere."""
     try:
-        if display and notebook.in_notebook():
+        if display and notebook.shows_live():
             _show_while(fan)
         elif display:
             with bar("runs", len(fan), None) as shown:

@@ -6,6 +6,7 @@ import importlib
 import sys
 from typing import Any, Protocol
 
+from letta_nb import marimo_cells
 from letta_nb.answers import Decision
 from letta_nb.cleaning import clean
 from letta_nb.entries import ToolCallEntry
@@ -19,8 +20,13 @@ def shell() -> Any | None:
 
 
 def in_notebook() -> bool:
-    """Whether a kernel runs us, so that widgets can be shown."""
+    """Whether a kernel of Jupyter's runs us."""
     return getattr(shell(), "kernel", None) is not None
+
+
+def shows_live() -> bool:
+    """Whether the current cell can show a run while it goes on."""
+    return in_notebook() or marimo_cells.runs_us()
 
 
 def can_ask() -> bool:
@@ -47,7 +53,7 @@ def ask(call: ToolCallEntry) -> Decision:
 
 def show_bundle(bundle: dict[str, Any], told: str) -> None:
     """Display a MIME bundle in a notebook, print `told` elsewhere."""
-    if in_notebook():
+    if shows_live():
         display_bundle(bundle)
     else:
         print(told)
@@ -57,6 +63,8 @@ def show(run: Run) -> None:
     """Display a run: the interactive view in a notebook, the text transcript elsewhere."""
     if in_notebook():
         display_bundle(run.mimebundle())
+    elif marimo_cells.runs_us():
+        marimo_cells.append(run)
     else:
         from letta_nb import text
 
@@ -65,6 +73,8 @@ def show(run: Run) -> None:
 
 def display_bundle(bundle: dict[str, Any], *, updatable: bool = False) -> Any:
     """Display a MIME bundle as it is; `updatable`: return a handle whose `update(bundle, raw=True)` replaces it."""
+    if marimo_cells.runs_us():
+        return marimo_cells.Handle(bundle)
     ipython: Any = importlib.import_module("IPython.display")  # untyped
     show_raw = ipython.display
     return show_raw(bundle, raw=True, display_id=True) if updatable else show_raw(bundle, raw=True)

@@ -118,8 +118,10 @@ class Shortcuts:
 
     def _display_(self) -> Any:
         """What marimo shows: it runs no script in HTML, but any widget."""
-        from letta_nb import notebook, widget
+        from letta_nb import notebook, places, widget
 
+        if (shown := places.shown_in_marimo(self._run)) is not None:
+            return shown
         if self._run.status in ("running", "requires_approval"):  # nobody would hear its buttons
             return notebook.html(self.mimebundle()["text/html"])
         return widget.LiveView.of(self._run)

@@ -7,7 +7,6 @@ import functools
 import threading
 import time
 import warnings
-from collections import deque
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any, Literal
@@ -15,7 +14,7 @@ from typing import Any, Literal
 import anywidget
 import traitlets
 
-from letta_nb import feed, notebook, page, record, static_html, subshell, text
+from letta_nb import feed, page, places, record, subshell
 from letta_nb.entries import Change
 from letta_nb.feed import ChangeLog
 from letta_nb.run import Run
@@ -25,24 +24,10 @@ BATCH_S = 0.033
 
 What = Literal["raw", "file", "html", "more"]
 
-# A page that was away when a run ended missed its frozen output, and what it saved in mid-run is a widget: its model
-# must still be there to answer. Each costs its bundle in what a reloading page is sent, so only the latest are kept.
-_KEPT = 20
-_ended: deque[RunWidget] = deque()
-
-
-def _keep(widget: RunWidget) -> None:
-    _ended.append(widget)
-    if len(_ended) > _KEPT:
-        _ended.popleft().close()
-
 
 @functools.cache
 def _code(name: str) -> str:
     return files("letta_nb").joinpath("static", name).read_text(encoding="utf-8")
-
-
-_NOTHING = {"text/html": "", "text/plain": ""}
 
 
 class RunWidget(anywidget.AnyWidget):
@@ -64,6 +49,11 @@ class RunWidget(anywidget.AnyWidget):
         """The MIME bundle of a view of this model."""
         model: Any = self
         return dict(model._repr_mimebundle_()[0])
+
+    def renew(self) -> None:
+        """Send the run as it stands to whoever shows it."""
+        model: Any = self
+        model.send_state("snapshot")
 
 
 class LiveView:
@@ -96,8 +86,7 @@ class LiveView:
         self._seq = 0
         self._wake = threading.Event()
         self._over = threading.Event()
-        self._handle: Any = None
-        self._spare: Any = None
+        self._place = places.here()
         self._widget: Any = RunWidget(run.uid, self._snapshot)
         self._widget.on_msg(self._heard)
         subshell.route(self._widget.comm)
@@ -114,11 +103,8 @@ class LiveView:
         return view._widget
 
     def show(self) -> None:
-        """Display the widget; a save in mid-run keeps readable text beside it."""
-        bundle = self._widget.view()
-        bundle["text/html"] = static_html.running_fragment(self._run)
-        bundle["text/plain"] = text.transcript(self._run, plain=True)
-        self._handle = notebook.display_bundle(bundle, updatable=True)
+        """Display the widget in the current cell."""
+        self._place.show(self._widget, self._run)
         self._pump.start()
 
     def _thread(self, work: Callable[[], None]) -> threading.Thread:
@@ -131,35 +117,17 @@ class LiveView:
         self._wake.set()
 
     def paused(self, run: Run) -> None:
-        """The run waits for a person: the buttons stay, and a notebook saved now has the run beside them.
-
-        In an output of its own: of one output that holds both, JupyterLab shows the widget, whose model is gone with
-        the kernel.
-        """
-        if self._handle is None:
-            return
-        spare = {"text/html": static_html.spare(run), "text/plain": ""}
-        if self._spare is None:
-            plain = text.transcript(run, plain=True)
-            self._handle.update({**self._widget.view(), "text/html": "", "text/plain": plain}, raw=True)
-            self._spare = notebook.display_bundle(spare, updatable=True)
-        else:
-            self._spare.update(spare, raw=True)
+        """The run waits for a person: the buttons stay."""
+        self._place.paused(self._widget, run)
 
     def ended(self, run: Run, problem: Exception | None) -> None:
-        """The run is over: send the rest, then replace the widget by HTML that needs no kernel."""
+        """The run is over: send the rest, and leave what the place keeps of it."""
         self._over.set()
         self._wake.set()
         if self._pump.is_alive():
             self._pump.join()
-        if self._handle is not None:
-            # a refused request has nothing to show if its error is raised: that says it all
-            told = problem is not None and self._waited and run.event_count == 0
-            frozen = _NOTHING if told else run.mimebundle()
-            self._handle.update(frozen, raw=True)
-        if self._spare is not None:
-            self._spare.update(_NOTHING, raw=True)
-        _keep(self._widget)
+        # a refused request has nothing to show if its error is raised: that says it all
+        self._place.ended(self._widget, run, told=problem is not None and self._waited and run.event_count == 0)
 
     def _run_pump(self) -> None:
         while True:
@@ -197,7 +165,7 @@ class LiveView:
         elif content.get("type") == "answer" and self._on_answer is not None:
             self._on_answer(content.get("answers") or [])
         elif content.get("type") == "resync":
-            self._widget.send_state("snapshot")
+            self._widget.renew()
         elif content.get("type") == "ask":
             what, have = content.get("what"), content.get("have")
             # a long run takes a while to write down

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "letta_nb"
 
 # A module imports from lines above its own, never from its own line or below.
 LAYERS = """
-_version bootstrap cleaning errors figures page semconv subshell
+_version bootstrap cleaning errors figures marimo_cells page semconv subshell
 addresses log paths sse events entries shortcuts memory_patch redaction_rules
 typed calls again memory redaction_walk prices
 fetched sessions
@@ -42,6 +42,7 @@ summary remarks
 remarks_calls remarks_time remarks_tokens plots
 explanation
 notebook parquet
+places
 widget trials
 server
 api

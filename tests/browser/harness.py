@@ -94,7 +94,7 @@ def running_jupyter(home: Path) -> Iterator[Jupyter]:
     process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=root)
     url = f"http://127.0.0.1:{port}"
     try:
-        _wait_until_up(process, url, home / "jupyter.log")
+        wait_until_up(process, f"{url}/api/status", home / "jupyter.log")
         yield Jupyter(url, root)
     finally:
         process.terminate()
@@ -109,15 +109,16 @@ def _quiet(config: Path) -> None:
     settings.write_text('{"fetchNews": "false", "checkForUpdates": false}')
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    """Wait until a server that was started answers."""
     deadline = time.monotonic() + START_S
     while True:
         try:
-            with urllib.request.urlopen(f"{url}/api/status", timeout=2):
+            with urllib.request.urlopen(url, timeout=2):
                 return
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"Jupyter did not start:\n{log.read_text()[-3000:]}") from None
+                raise RuntimeError(f"It did not start:\n{log.read_text()[-3000:]}") from None
             time.sleep(0.1)
 
 

@@ -20,7 +20,8 @@ export class SayLine {
 
   private now(): Say | null {
     const { store } = this.ctx;
-    if (store.lost) return only("Some updates were lost; asking the kernel again.");
+    // who missed the beginning has seen nothing that it would miss
+    if (store.lost && store.seq) return only("Some updates were lost; asking the kernel again.");
     if (unheard(this.ctx)) return only("The kernel is busy and has not heard the answer.");
     const said = this.stopping() ?? store.head.say ?? null;
     if (!this.ctx.missing()) return said;

@@ -13,7 +13,7 @@ Options, for each of the tables:
   on_error   "collect": files that cannot be read, and the second of two runs with one id, are left out, told of in a
              warning and listed in `.attrs["unread"]`, a dict each with `source` and `error`; by default they raise
              InputError, as do a pattern without a match and what is no run. A last line that was cut off raises
-             nothing: it is listed too, and the run is there without it
+             nothing: it is listed and warned of whatever this says, and the run is there without it
   progress   a bar: always, never, or (None) once reading takes longer than 2 s
 """
 
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from letta_nb.columns import TABLES, Column, Grain
 from letta_nb.errors import InputError
-from letta_nb.reading import OnError, Reading, Runs
+from letta_nb.reading import OnError, Reading, Runs, Unread
 from letta_nb.run import Run
 from letta_nb.semconv import dotted
 from letta_nb.views import Coded, Numbers, PerRun, View, base
@@ -52,7 +52,12 @@ class Options(TypedDict, total=False):
 
 
 def runs_df(x: Runs, **options: Unpack[Options]) -> pd.DataFrame:
-    """One row a run: who answered, how it ended, how long it took, its tokens in all."""
+    """One row a run: who answered, how it ended, how long it took, its tokens in all.
+
+    `x`: a Run, several, a path or a pattern of paths. `columns=[...]`: those alone; `names="otel"`: dotted names;
+    `backend="pyarrow"`: Arrow dtypes; `on_error="collect"`: what cannot be read is left out, warned of and listed in
+    `.attrs["unread"]`; `progress`: a bar always, never, or (None) where it takes long. The same for all six tables.
+    """
     return frame("runs", x, **options)
 
 
@@ -99,6 +104,8 @@ def frame(grain: Grain, x: Runs, more: Sequence[Column[View]] = (), /, **options
     """The table of one grain, by name. `more`: columns behind the run's id, by whoever knows more of the runs."""
     import pandas as pd
 
+    if strange := options.keys() - Options.__annotations__.keys():
+        raise InputError(f"{grain}_df has no option {min(strange)!r}. It has {', '.join(Options.__annotations__)}.")
     view, there = TABLES[grain]
     own = {column.name for column in more}
     columns = [there[0], *more, *(column for column in there[1:] if column.name not in own)]
@@ -114,9 +121,10 @@ def frame(grain: Grain, x: Runs, more: Sequence[Column[View]] = (), /, **options
     if backend == "pyarrow":
         table = table.astype({column.name: _arrow(column) for column in columns})
     table.columns = [named(column.name) for column in columns]
-    if options.get("on_error") == "collect":
+    if reading.unread or reading.on_error == "collect":
         table.attrs["unread"] = [one._asdict() for one in reading.unread]
-        _warn(reading)
+    _warn([one for one in reading.unread if not one.is_torn], "left out")
+    _warn([one for one in reading.unread if one.is_torn], "as far as it was written")
     return table
 
 
@@ -162,12 +170,15 @@ def _chosen(grain: Grain, columns: list[Column[Any]], names: Sequence[str] | Non
     if names is None:
         return columns
     known = {name: column for column in columns for name in (dotted(column.name), column.name)}
-    for name in [names] if isinstance(names, str) else names:
+    names = [names] if isinstance(names, str) else list(names)
+    if not names:
+        raise InputError(f"columns is empty. The table of {grain} has {', '.join(c.name for c in columns)}.")
+    for name in names:
         if name not in known:
             near = get_close_matches(str(name), known, 1)
             meant = f" Did you mean {near[0]!r}?" if near else f" It has {', '.join(c.name for c in columns)}."
             raise InputError(f"The table of {grain} has no column {name!r}.{meant}")
-    return list(dict.fromkeys(known[name] for name in ([names] if isinstance(names, str) else names)))
+    return list(dict.fromkeys(known[name] for name in names))
 
 
 def _namer(names: str | None) -> Any:
@@ -176,12 +187,12 @@ def _namer(names: str | None) -> Any:
     return dotted if names else str
 
 
-def _warn(reading: Reading) -> None:
-    if reading.unread:
-        source, error = reading.unread[0]
-        more = f", and {len(reading.unread) - 1} more" if len(reading.unread) > 1 else ""
+def _warn(unread: list[Unread], how: str) -> None:
+    if unread:
+        source, error = unread[0]
+        more = f", and {len(unread) - 1} more" if len(unread) > 1 else ""
         first = error if not source or source in error else f"{source}: {error}"
-        warnings.warn(f'letta_nb: left out, see .attrs["unread"]: {first}{more}', stacklevel=4)
+        warnings.warn(f'letta_nb: {how}, see .attrs["unread"]: {first}{more}', stacklevel=4)
 
 
 def _arrow(column: Column[Any]) -> Any:

@@ -8,11 +8,12 @@ where only a part does, or one run of one prompt is all there is, more runs woul
 from __future__ import annotations
 
 import difflib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from html import escape
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from letta_nb import bootstrap, words
 from letta_nb.errors import InputError, LettaNbError
@@ -110,12 +111,24 @@ def check(
     if not 0 < confidence < 1 or resamples < 1:
         raise InputError("confidence is between 0 and 1 (0.95), and resamples at least 1 (2000).")
     limits = Limits(tool_sequence, p95, tool_p95, tokens, cost, error_rate, tool_error_rate)
+    for measure in _MEASURES:
+        _check_limit(measure, getattr(limits, measure.limit))
     sides = [_by_prompt(_facts(run) for run in Reading(x)) for x in (baseline, new)]
+    for side, name in zip(sides, ("baseline", "new"), strict=True):
+        if not side:
+            raise InputError(f"There are no runs in {name}, so there is nothing to compare.")
     groups = [(sides[0][prompt], sides[1][prompt]) for prompt in sides[1] if prompt in sides[0]]
     if not groups:
         raise InputError("The new runs and the baseline have no prompt in common, so there is nothing to compare.")
     sampling = bootstrap.Sampling(confidence, resamples, seed)
     return Check(list(_findings(groups, limits, sampling)), _left_out(sides), strict=strict)
+
+
+def _check_limit(measure: _Measure, limit: Any) -> None:
+    most = math.inf if measure.ratio else 1
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit <= most):
+        what = "times the baseline, such as 1.2" if measure.ratio else "of all, from 0 to 1, that may fail in addition"
+        raise InputError(f"{measure.limit}={limit!r:.80}: a limit is a number ({what}), or None for no limit.")
 
 
 def _facts(run: Run) -> _Facts:
@@ -312,15 +325,21 @@ class Check:
         )
 
     def __str__(self) -> str:
-        bad = len(self.failed)
-        head = "No regression." if not bad else f"{bad} of {len(self.findings)} got worse than the baseline allows."
-        lines = [head]
+        lines = [self._head()]
         for finding in self.findings:
             lines.append(f"  {finding.verdict:<12}  {finding.words}")
             lines += [f"      {line}" for line in finding.diff.splitlines()]
         return "\n".join([*lines, *([self.note + "."] if self.note else [])])
 
     __repr__ = __str__
+
+    def _head(self) -> str:
+        counts = Counter(finding.verdict for finding in self.findings)
+        every = len(self.findings)
+        parts = [f"{counts['worse']} of {every} got worse than the baseline allows"] if counts["worse"] else []
+        if counts["unclear"]:
+            parts.append(f"{counts['unclear']} of {every} unclear: more runs of each prompt, on both sides, would tell")
+        return f"{'; '.join(parts) or 'No regression'}."
 
     def _repr_html_(self) -> str:
         return f'<pre style="font-family:monospace">{escape(str(self))}</pre>'

@@ -47,6 +47,8 @@ def fan_out(
     for name, count in (("repeats", repeats), ("concurrency", concurrency)):
         if not isinstance(count, int) or count < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InputError(f"{name}={count!r}: a whole number from 1 on is needed.")
+    if "conversation" in parameters:
+        raise InputError("Each run of a fan-out goes into a new conversation of its own: leave conversation= out.")
     offered = api.offered_tools(tools, parameters)
     if offered:
         parameters["client_tools"] = [made.definition() for made in offered]

@@ -333,10 +333,16 @@ def _send(spans: list[Span], exporter: Any) -> None:
         result: Any = importlib.import_module("opentelemetry.sdk.trace.export").SpanExportResult
     except ImportError:
         raise ConfigurationError("Sending spans needs opentelemetry-sdk: pip install 'letta-nb[otel]'") from None
+    if not callable(getattr(exporter, "export", None)):
+        raise InputError(f"exporter takes a SpanExporter, such as OTLPSpanExporter(), not {exporter!r:.80}.")
     resource = _resource()
     scope: Any = importlib.import_module("opentelemetry.sdk.util.instrumentation").InstrumentationScope
     shared = {"resource": resource, "instrumentation_scope": scope("letta_nb", __version__, _SCHEMA)}
-    if exporter.export([_readable(span, sdk, shared) for span in spans]) is not result.SUCCESS:
+    try:
+        sent = exporter.export([_readable(span, sdk, shared) for span in spans])
+    except OSError as problem:
+        raise ConnectionFailed(f"{type(exporter).__name__} could not export the spans: {problem}") from problem
+    if sent is not result.SUCCESS:
         raise ConnectionFailed(f"{type(exporter).__name__} could not export the spans; its log says why.")
 
 

@@ -51,8 +51,12 @@ class Written:
 
     def __repr__(self) -> str:
         rows = ", ".join(f"{count} {grain}" for grain, count in self.rows.items() if grain != "runs")
-        left = f"; {len(self.unread)} could not be read, see .unread" if self.unread else ""
-        return f"<{self.runs} runs ({rows}) in {len(self.files)} files of {self.dir}{left}>"
+        torn = sum(one.is_torn for one in self.unread)
+        told = ((len(self.unread) - torn, "could not be read"), (torn, "cut off in its last line"))
+        left = ", ".join(f"{count} {how}" for count, how in told if count)
+        return (
+            f"<{self.runs} runs ({rows}) in {len(self.files)} files of {self.dir}{left and f'; {left}, see .unread'}>"
+        )
 
 
 def to_parquet(

@@ -131,7 +131,7 @@ def _reported(row: Mapping[str, Any]) -> dict[str, int] | None:
 def _tokens(read: Any, said: Any, cached: Any, written: Any) -> dict[str, int] | None:
     """Counts by their names in the price list; None unless both sides were reported."""
     counts = {"input_tokens": read, "output_tokens": said, "cache_read_tokens": cached, "cache_write_tokens": written}
-    known = {name: count for name, count in counts.items() if isinstance(count, int) and count >= 0}
+    known = {name: count for name, count in counts.items() if type(count) is int and count >= 0}
     return known if "input_tokens" in known and "output_tokens" in known else None
 
 

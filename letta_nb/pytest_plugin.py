@@ -2,7 +2,8 @@
 
     pytest --letta-new "runs/new/*.jsonl" --letta-baseline "runs/baseline/*.jsonl" --letta-limit p95=1.5
 
-makes one test a limit; in a test of one's own the fixture `letta_check` does the same:
+makes one test a limit, skipped where too little is known to tell; in a test of one's own the fixture `letta_check` does
+the same:
 
     def test_weather(letta_check):
         letta_check("runs/new/*.jsonl", "runs/baseline/*.jsonl", tokens=1.05)
@@ -40,11 +41,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def letta_check() -> Callable[..., Check]:
     """`letta_nb.check` that fails the test, with its findings, where something is worse."""
+    from letta_nb.errors import LettaNbError
     from letta_nb.guard import check
 
     def checked(new: Any, baseline: Any, **limits: Any) -> Check:
         __tracebackhide__ = True
-        found = check(new, baseline, **limits)
+        try:
+            found = check(new, baseline, **limits)
+        except LettaNbError as problem:
+            pytest.fail(str(problem), pytrace=False)
         if not found:
             pytest.fail(str(found), pytrace=False)
         return found
@@ -121,6 +126,8 @@ class Limit(pytest.Item):
             pytest.skip(finding.words)
         if finding in check.failed:
             raise Worse(finding)
+        if finding.verdict == "unclear":  # nothing was shown, so nothing may look as if it were
+            pytest.skip(f"unclear, more runs would tell: {finding.words}")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, Worse):

@@ -26,6 +26,11 @@ class Unread(NamedTuple):
     source: str
     error: str
 
+    @property
+    def is_torn(self) -> bool:
+        """Whether the run is there but for that line."""
+        return self.error == TORN
+
 
 @dataclass(slots=True)
 class Reading:
@@ -77,8 +82,8 @@ class Reading:
         )
 
     def _whole(self, run: Run, source: str) -> None:
-        """A torn last line is no error: the run is there as far as it was written."""
-        if source and TORN in (run.note or "") and self.on_error == "collect":
+        """A torn last line is no error, and told of all the same: the run is there as far as it was written."""
+        if source and TORN in (run.note or ""):
             self.unread.append(Unread(source, TORN))
 
     def _failed(self, source: str, problem: Exception) -> None:

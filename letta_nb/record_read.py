@@ -122,6 +122,9 @@ def _load_run_file(path: Path, content: bytes) -> Run:
 def _begun(facts: dict[str, Any]) -> Run:
     """The run that a header tells of; a fact from a later release is left out."""
     known = {name: facts[name] for name in _FACTS if name in facts}
+    for name in ("agent_name", "model"):
+        if not isinstance(known.get(name), str | None):
+            raise TypeError(f"{name} is no text")
     return Run(facts["request"], started=datetime.fromisoformat(facts["started"]), **known)
 
 

@@ -99,7 +99,8 @@ class Walk:
         if isinstance(call, str):
             at = at._replace(call=call)
         if isinstance(kind, str):
-            at = at._replace(message=(kind, value.get("otid") or value.get("id"), value.get("id")), path="")
+            message, otid = (its if isinstance(its, str) else None for its in (value.get("id"), value.get("otid")))
+            at = at._replace(message=(kind, otid or message, message), path="")
         # the older of two fields that say the same comes last: it then repeats the other
         order = sorted(value, key=lambda key: key == "tool_call") if "tool_call" in value else value
         made = {key: None if value[key] is None else self(value[key], self._at(key, value[key], at)) for key in order}

@@ -214,7 +214,7 @@ class FanOut(Sequence[Run]):
                 trial.live = Live(self._client, trial.stream, trial, tools=self._tools, complete=self._complete)
         if trial.live is None:
             run.note = "Never sent: the fan-out was stopped before."
-            run.end(0, cancelled=True)
+            run.end(None, cancelled=True)  # it took no time: there is none to be counted
             trial.glance = multiples.glance(run)
             return
         try:

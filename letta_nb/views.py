@@ -53,7 +53,10 @@ class Numbers:
         if count and values[0] is None and values.count(None) == count:
             return cls.none(count)
         with suppress(TypeError):
-            return cls(np.array(values, dtype="int64"), np.ones(count, dtype=bool))
+            try:
+                return cls(np.array(values, dtype="int64"), np.ones(count, dtype=bool))
+            except OverflowError:  # what no server can have counted is not known
+                values = [None if value is None or abs(value) >= 2**63 else value for value in values]
         cells = np.array(values, dtype="float64")
         known = ~np.isnan(cells)
         if np.nanmax(np.abs(cells), initial=0) < _EXACT:

@@ -33,6 +33,7 @@ SENTENCES: list[tuple[str, Callable[[], object]]] = [
     ("client takes a letta_nb.Client", lambda: letta_nb.send("hi", AGENT, client=_any(URL))),
     ("client takes a letta_nb.Client", lambda: letta_nb.attach("run-1", client=_any(5))),
     ("client takes a letta_nb.Client", lambda: letta_nb.fan_out("hi", AGENT, client=_any(5))),
+    ("leave conversation= out", lambda: letta_nb.fan_out("hi", AGENT, **_any({"conversation": "new"}))),
     ("A price of 5 is USD a million tokens", lambda: letta_nb.set_price(_any(5), 1, 2)),
     ("conversation takes the id of one", lambda: letta_nb.send("hi", AGENT, conversation=_any(5))),
     ("tools takes a list of functions", lambda: letta_nb.send("hi", AGENT, tools=_any(5))),

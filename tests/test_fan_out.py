@@ -234,6 +234,7 @@ def test_an_interrupt_stops_all_and_what_arrived_is_kept(monkeypatch: pytest.Mon
     assert [run["status"] for run in sent] == ["cancelled"] * 2
     assert fan[4].note == "Never sent: the fan-out was stopped before."
     assert fan.runs_df().status.tolist() == ["cancelled"] * 5
+    assert fan.runs_df().duration_s.isna().tolist() == [False] * 2 + [True] * 3  # what was never sent took no time
     assert [thread.name for thread in threading.enumerate() if thread.name == "letta_nb fan-out"] == []
 
 

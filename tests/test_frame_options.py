@@ -7,6 +7,7 @@ import json
 import warnings
 import weakref
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -17,6 +18,7 @@ import letta_nb
 from letta_nb import frames, record, semconv
 from letta_nb.columns import TABLES, Column, Grain
 from letta_nb.errors import InputError
+from letta_nb.log import Received
 from letta_nb.run import Run
 
 MODERN = str(FIXTURES / "0.16.8/v1_m*_tok.sse")
@@ -135,8 +137,60 @@ def test_a_torn_last_line_is_told_and_the_run_is_there(grain: Grain, tmp_path: P
     assert [Path(one["source"]).name for one in found.attrs["unread"]] == ["a.jsonl"]
     whole = frames.frame(grain, tmp_path / "whole.jsonl")
     assert len(found) == len(whole) > 0 or grain == "usage"
-    with warnings.catch_warnings(action="error"):
-        pd.testing.assert_frame_equal(frames.frame(grain, tmp_path / "a.jsonl"), whole)
+    with pytest.warns(UserWarning, match=r"as far as it was written.*a\.jsonl"):
+        by_default = frames.frame(grain, tmp_path / "a.jsonl")
+    pd.testing.assert_frame_equal(by_default, found)
+
+
+def test_an_option_that_is_none_is_told() -> None:
+    options: Any = {"on_eror": "collect"}
+    with pytest.raises(InputError, match=r"runs_df has no option 'on_eror'\. It has columns, names, backend, on_error"):
+        frames.runs_df(MODERN, **options)
+
+
+def test_columns_may_be_any_iterable_and_not_none_at_all() -> None:
+    chosen: Any = (name for name in ("run_id", "status"))
+    assert list(frames.runs_df(MODERN, columns=chosen)) == ["run_id", "status"]
+    with pytest.raises(InputError, match=r"columns is empty\. The table of runs has run_id"):
+        frames.runs_df(MODERN, columns=[])
+
+
+def _altered(folder: Path, name: str, old: str, new: str) -> str:
+    path = load("0.16.8/v1_multi_tok").save(folder / name)
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    return str(path)
+
+
+def test_a_number_that_nobody_can_have_counted_is_not_known_and_the_rest_unharmed(tmp_path: Path) -> None:
+    run = load("0.16.8/v1_multi_tok")
+    assert run.usage is not None
+    name = _altered(
+        tmp_path, "a.jsonl", f'"completion_tokens":{run.usage.output_tokens}', f'"completion_tokens":{2**70}'
+    )
+    table = frames.runs_df([name, *map(str, ALL_STREAMS[:1])])
+    assert table.output_tokens.isna().tolist()[0]
+    assert table.input_tokens[0] == run.usage.input_tokens
+
+
+def test_a_head_whose_model_is_no_text_is_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    path = load("0.16.8/v1_multi_tok").save(tmp_path / "a.jsonl")
+    head, rest = path.read_text("utf-8").split("\n", 1)
+    facts = json.loads(head)
+    facts["run"]["model"] = {"name": "gpt"}
+    path.write_text(json.dumps(facts) + "\n" + rest, encoding="utf-8")
+    with pytest.raises(InputError, match="is not a run file"):
+        record.load_one(path)
+
+
+def test_an_event_whose_ids_are_no_texts_can_be_saved_and_is_a_row(tmp_path: Path) -> None:
+    run = Run({"messages": [{"role": "user", "content": "hi"}]})
+    event = {"message_type": "assistant_message", "id": {"a": 1}, "otid": [1], "content": "Hello"}
+    run.receive(Received(1, "", json.dumps(event)))
+    run.end(2)
+    again = record.load_one(run.save(tmp_path / "a.jsonl"))
+    assert frames.events_df(again).raw_json.tolist() == [json.dumps(event)]
 
 
 def test_by_default_the_first_that_cannot_be_read_is_raised(folder: Path) -> None:

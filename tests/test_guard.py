@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -178,6 +179,7 @@ def test_what_more_runs_would_have_to_tell_is_unclear() -> None:
     assert tokens.change == pytest.approx(1.2)
     assert tokens.low <= 1.1 < tokens.high
     assert found.passed
+    assert str(found).startswith("2 of 7 unclear: more runs of each prompt, on both sides, would tell.\n")
     assert not check(new, [ran() for _ in range(4)], strict=True).passed
 
 
@@ -275,14 +277,29 @@ def test_runs_are_compared_with_those_of_their_prompt() -> None:
 def test_no_prompt_in_common_is_an_error() -> None:
     with pytest.raises(InputError, match="no prompt in common"):
         check(ran("a"), ran("b"))
-    with pytest.raises(InputError, match="no prompt in common"):
-        check([], ran("b"))
 
 
 @pytest.mark.parametrize("options", [{"confidence": 0}, {"confidence": 1.0}, {"resamples": 0}])
 def test_options_that_make_no_sense_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(InputError, match="between 0 and 1"):
         check(ran(), ran(), **options)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [{"p95": "a"}, {"p95": -1}, {"tokens": math.nan}, {"cost": True}, {"error_rate": 5}, {"tool_error_rate": -0.1}],
+)
+def test_a_limit_that_cannot_be_one_is_told(limit: dict[str, Any]) -> None:
+    (name,) = limit
+    with pytest.raises(InputError, match=f"^{name}=.*: a limit is a number"):
+        check(ran(), ran(), **limit)
+
+
+def test_a_side_without_runs_is_told_by_its_name() -> None:
+    with pytest.raises(InputError, match="no runs in new"):
+        check([], ran())
+    with pytest.raises(InputError, match="no runs in baseline"):
+        check(ran(), [])
 
 
 def test_the_table_has_a_row_a_finding() -> None:
@@ -319,6 +336,16 @@ def test_limits_can_be_set_and_left_out(pytester: pytest.Pytester, files: Path) 
     found.assert_outcomes(passed=5)
 
 
+def test_what_is_unclear_does_not_look_as_if_it_had_passed(pytester: pytest.Pytester, files: Path) -> None:
+    for number in (1, 2):
+        (files / f"base/{number}.jsonl").unlink()
+    command = ["--letta-new=new/*.jsonl", "--letta-baseline=base/*.jsonl", "-rs"]
+    found = pytester.runpytest(*command)
+    found.assert_outcomes(passed=5, skipped=2)
+    found.stdout.fnmatch_lines(["*unclear, more runs would tell: tokens a run: 100 to 150, 1.50x (too few*"])
+    pytester.runpytest(*command, "--letta-strict").assert_outcomes(passed=5, failed=2)
+
+
 def test_a_limit_that_is_none_is_told(pytester: pytest.Pytester, files: Path) -> None:
     for wrong in ("token=1", "tokens=much", "tokens"):
         found = pytester.runpytest("--letta-new=new/*.jsonl", "--letta-baseline=base/*.jsonl", "--letta-limit", wrong)
@@ -331,6 +358,11 @@ def test_files_that_cannot_be_read_are_one_line(pytester: pytest.Pytester, files
     found = pytester.runpytest("--letta-new=none/*.jsonl", "--letta-baseline=base/*.jsonl")
     found.assert_outcomes(failed=7)
     found.stdout.fnmatch_lines(["*No file matches none/*.jsonl."])
+    pytester.makepyfile("def test_none(letta_check): letta_check('none/*.jsonl', 'base/*.jsonl')")
+    found = pytester.runpytest()
+    found.assert_outcomes(failed=1)
+    found.stdout.fnmatch_lines(["No file matches none/*.jsonl."])
+    found.stdout.no_fnmatch_line("*Error*")
 
 
 def test_the_fixture_fails_the_test_with_the_findings(pytester: pytest.Pytester, files: Path) -> None:

@@ -298,6 +298,20 @@ def test_an_exporter_that_fails_is_told() -> None:
         sample().to_otel(exporter)
 
 
+def test_what_is_no_exporter_and_what_one_raises_is_told() -> None:
+    pytest.importorskip("opentelemetry.sdk.trace.export")
+
+    class Unplugged:
+        def export(self, spans: Any) -> Any:
+            raise OSError("no route to host")
+
+    wrong: Any = "http://localhost:4318"
+    with pytest.raises(InputError, match="exporter takes a SpanExporter"):
+        sample().to_otel(wrong)
+    with pytest.raises(ConnectionFailed, match="Unplugged could not export the spans: no route to host"):
+        sample().to_otel(Unplugged())
+
+
 def test_without_the_sdk_there_is_data_and_no_sending(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     assert sample().to_otel()

@@ -43,3 +43,10 @@ export function button(cls: string, label: string, onClick: () => void, ...child
   made.addEventListener("click", onClick);
   return made;
 }
+
+/** Plain keys are the view's while it has the focus, chords such as Ctrl+S the notebook's: what Lumino looks for. */
+export function keepKeys(host: HTMLElement, signal: AbortSignal): void {
+  const keep = ({ ctrlKey, metaKey }: KeyboardEvent): boolean =>
+    host.toggleAttribute("data-lm-suppress-shortcuts", !(ctrlKey || metaKey));
+  window.addEventListener("keydown", keep, { capture: true, signal });
+}

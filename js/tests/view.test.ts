@@ -75,7 +75,7 @@ describe("widget", () => {
     for (const batch of batches) if (batch.seq !== 2) fake.emit("msg:custom", batch);
     await frame();
     expect(fake.sent).toEqual([{ type: "resync", have: 1 }]);
-    expect(rootOf(at).textContent).toContain("Some updates were lost; asking the kernel again.");
+    expect(rootOf(at).textContent).toContain("Updates lost, trying again.");
     fake.snapshot = { ...load("multi2_tok_server"), seq: batches.length };
     fake.emit("change:snapshot");
     await frame();

@@ -101,7 +101,7 @@ def test_a_run_streams_into_its_cell_and_stays(app: str, page: Page, tmp_path: P
     talking = views.first
     expect(talking.locator(".status")).to_contain_text("Running")
     expect(talking.locator(".tx")).to_contain_text("word29")
-    expect(talking.get_by_text("Some updates were lost")).to_be_hidden()
+    expect(talking.get_by_text("Updates lost")).to_be_hidden()
     (tmp_path / GATE).touch()
     expect(talking.locator(".status")).to_contain_text("Completed")
     expect(talking.locator(".tx")).to_contain_text("word39")

@@ -1,7 +1,7 @@
 /** Two runs side by side: figures first, then their steps on one scale of time, with a rule where they part. */
 
 import css from "../compare.css";
-import { button, h, set } from "../dom";
+import { button, h, keepKeys, set } from "../dom";
 import type { Outside } from "../outside";
 import type { Comparison, Figure, Pair, RunHead } from "../page.gen";
 import { type Lane, waterfall } from "../phases";
@@ -60,6 +60,7 @@ export class CompareView {
     this.longest = Math.max(1, ...lanes.map(([first]) => (first ? first.end - first.start : 0)));
     this.build(parent);
     this.draw();
+    keepKeys(this.host, signal);
     followTheme(this.host, this.root, () => {}, signal);
     signal.addEventListener("abort", () => this.host.remove());
   }
@@ -85,7 +86,6 @@ export class CompareView {
   }
 
   private build(parent: HTMLElement): void {
-    set(this.host, { "data-lm-suppress-shortcuts": "true" });
     set(this.root, { role: "group", "aria-label": "Comparison of two Letta runs" });
     const swap = button("btn", "", () => {
       this.swapped = !this.swapped;

@@ -45,11 +45,12 @@ export function transcriptText(store: Store): string {
 
 /** What one would type to send this again. A string of JSON is a string of Python. */
 export function pythonText(store: Store): string {
-  const { agent, server } = store.last;
+  const { agent, model, server } = store.last;
   const prompt = store.entries.filter((entry) => entry.kind === "user" && entry.step === null).map(({ text }) => text);
   const to = agent ? `, agent=${JSON.stringify(agent)}` : "";
   const lines = ["import letta_nb", ""];
-  if (server && !/^https?:\/\/(127\.|localhost)/.test(server)) {
+  // the scripted demo is what answers without a server, at another address each time
+  if (server && /^https?:/.test(server) && model !== "scripted") {
     lines.push(`letta_nb.connect(${JSON.stringify(server)})`);
   }
   lines.push(`run = letta_nb.send(${JSON.stringify(prompt.join("\n\n"))}${to})`);

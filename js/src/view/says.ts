@@ -6,7 +6,7 @@ import { unheard } from "./answer";
 import type { Context } from "./context";
 
 const UNHEARD_MS = 3000;
-export const LOST = "A part of this view could not be loaded. Ask for it again to try again.";
+export const LOST = "A part of this view could not be loaded. Ask for it again.";
 const only = (sentence: string): Say => ({ sentence, more: "", words: "", way: "", dim: false });
 
 export class SayLine {
@@ -21,7 +21,7 @@ export class SayLine {
   private now(): Say | null {
     const { store } = this.ctx;
     // who missed the beginning has seen nothing that it would miss
-    if (store.lost && store.seq) return only("Some updates were lost; asking the kernel again.");
+    if (store.lost && store.seq) return only("Updates lost, trying again.");
     if (unheard(this.ctx)) return only("The kernel is busy and has not heard the answer.");
     const said = this.stopping() ?? store.head.say ?? null;
     if (!this.ctx.missing()) return said;

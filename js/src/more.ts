@@ -1,10 +1,11 @@
 /** What a reader may ask for and mostly does not: code that is fetched, or unpacked, when it is. */
 
+import findCss from "./find.css";
 import panesCss from "./panes.css";
 import type { Context, More, Shown } from "./view/context";
 import { ContextPane } from "./view/contextpane";
 import { drawOut } from "./view/drawout";
-import { Highlights } from "./view/highlights";
+import { Find } from "./view/find";
 import { laneCard } from "./view/lanecard";
 import { MemoryPane } from "./view/memory";
 import { Menu } from "./view/menu";
@@ -33,7 +34,7 @@ const KEYS: More["keys"] = [
 ];
 
 export const more: More = {
-  css: panesCss,
+  css: findCss + panesCss,
   keys: KEYS,
   entryText,
   laneCard,
@@ -42,7 +43,7 @@ export const more: More = {
   place,
   plot: (owner) => new Plot(owner),
   player: (ctx, played) => new Playing(ctx, played),
-  marks: (signal) => new Highlights(signal),
+  finder: (ctx, list, signal) => new Find(ctx, list, signal),
   menu: (ctx, element, button) => new Menu(ctx, element, button),
   panes: (ctx: Context): Record<Exclude<Pane, "transcript">, Shown> => ({
     raw: new RawPane(ctx, ctx.outside.raw),

@@ -2,7 +2,7 @@
 
 import { button, h, say, set, show } from "./dom";
 import { icon } from "./icons";
-import { waits } from "./phases";
+import { callsOf, waits } from "./phases";
 import { count, fine, moment, plural, time } from "./time";
 import { failed, fate, stdoutOf } from "./view/call";
 import { compacted } from "./view/compacted";
@@ -10,7 +10,7 @@ import { KINDS, key } from "./view/kinds";
 import { LINES, laneHeight, plotHeight } from "./view/laneheight";
 import { figure, nameOf, parts } from "./view/lanewords";
 import { Scale } from "./view/scale";
-import { occurrences, plain } from "./view/sought";
+import { isSlow, passes, toggle } from "./view/sought";
 import { copy } from "./view/text";
 import { textView, valueView } from "./view/value";
 
@@ -18,7 +18,7 @@ import { textView, valueView } from "./view/value";
 export const shared = {
   button, h, say, set, show,
   icon,
-  waits,
+  callsOf, waits,
   count, fine, moment, plural, time,
   failed, fate, stdoutOf,
   compacted,
@@ -26,7 +26,7 @@ export const shared = {
   LINES, laneHeight, plotHeight,
   figure, nameOf, parts,
   Scale,
-  occurrences, plain,
+  isSlow, passes, toggle,
   copy,
   textView, valueView,
 };

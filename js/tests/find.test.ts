@@ -1,10 +1,9 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { Change } from "../src/page.gen";
 import { Store } from "../src/store";
-import { matches, occurrences, plain } from "../src/view/sought";
+import { matches, occurrences, plain } from "../src/view/matches";
 import { unsought } from "../src/view/ui";
-import widget from "../src/widget";
-import { complaints, fakeModel, frame, load, names, press, rootOf, saved, seen, textOf } from "./util";
+import { complaints, frame, live, load, names, press, rootOf, saved, searching, seen, textOf } from "./util";
 
 afterEach(() => document.body.replaceChildren());
 
@@ -13,13 +12,19 @@ let runs = 0;
 class Shown {
   readonly root: ShadowRoot;
 
-  constructor(name: string) {
+  /** With the search bar open, which comes when it is first asked for. */
+  static async of(name: string): Promise<Shown> {
+    const shown = new Shown(name);
+    await searching(shown.root);
+    return shown;
+  }
+
+  private constructor(name: string) {
     runs++;
     const changes = load(name).changes.map((change, n) =>
       n === 0 && change.op === "run" ? { ...change, set: { ...change.set, uid: `find-${runs}` } } : change,
     );
     this.root = rootOf(saved({ ...load(name), changes }));
-    press(this.root, "/");
   }
 
   get input(): HTMLInputElement {
@@ -53,8 +58,8 @@ describe("the legend's keys", () => {
   const key = (shown: Shown, word: string): HTMLElement =>
     seen(shown.root, ".sum>*").find((its) => textOf(its).startsWith(word)) as HTMLElement;
 
-  it("leave out what they stand for, and open the bar that says so", () => {
-    const shown = new Shown("multi2_tok_server");
+  it("leave out what they stand for, and open the bar that says so", async () => {
+    const shown = await Shown.of("multi2_tok_server");
     press(shown.root, "Escape", shown.input);
     const before = shown.tools;
     key(shown, "Tools").click();
@@ -66,8 +71,8 @@ describe("the legend's keys", () => {
     expect(key(shown, "Tools").getAttribute("aria-pressed")).toBe("true");
   });
 
-  it("show the failures alone", () => {
-    const shown = new Shown("toolerr_tok");
+  it("show the failures alone", async () => {
+    const shown = await Shown.of("toolerr_tok");
     const failed = key(shown, "Failed tool");
     expect(failed.getAttribute("aria-pressed")).toBe("false");
     failed.click();
@@ -75,14 +80,14 @@ describe("the legend's keys", () => {
     expect(shown.tools).not.toBe("");
   });
 
-  it("are no buttons where there is nothing to leave out", () => {
-    const shown = new Shown("multi2_tok_server");
+  it("are no buttons where there is nothing to leave out", async () => {
+    const shown = await Shown.of("multi2_tok_server");
     expect(key(shown, "Waiting").tagName).toBe("SPAN");
     expect(key(shown, "Reasoning").tagName).toBe("BUTTON");
   });
 
   it("stay themselves while their figures change", async () => {
-    const shown = new Shown("multi2_tok_server");
+    const shown = await Shown.of("multi2_tok_server");
     const tools = key(shown, "Tools");
     const said = textOf(tools);
     press(shown.root, "Escape", shown.input);
@@ -94,8 +99,8 @@ describe("the legend's keys", () => {
 });
 
 describe("search", () => {
-  it("is the same in another view of the run", () => {
-    const shown = new Shown("multi2_tok_server");
+  it("is the same in another view of the run", async () => {
+    const shown = await Shown.of("multi2_tok_server");
     shown.type("die");
     shown.input.blur();
     const other = saved({
@@ -104,11 +109,11 @@ describe("search", () => {
         n === 0 && change.op === "run" ? { ...change, set: { ...change.set, uid: `find-${runs}` } } : change,
       ),
     });
-    expect((rootOf(other).querySelector(".find input") as HTMLInputElement).value).toBe("die");
+    await expect.poll(() => rootOf(other).querySelector<HTMLInputElement>(".find input")?.value).toBe("die");
   });
 
-  it("counts what it finds, and goes from one to the next and round", () => {
-    const shown = new Shown("multi2_tok_server");
+  it("counts what it finds, and goes from one to the next and round", async () => {
+    const shown = await Shown.of("multi2_tok_server");
     expect(shown.focused).toBe(shown.input);
     shown.type("DIE");
     expect(shown.text(".nn")).toBe("1 of 4");
@@ -121,16 +126,16 @@ describe("search", () => {
     expect(shown.text(".nn")).toBe("4 of 4");
   });
 
-  it("opens the row that holds the match", () => {
-    const shown = new Shown("multi2_tok_server");
+  it("opens the row that holds the match", async () => {
+    const shown = await Shown.of("multi2_tok_server");
     shown.type("looking up");
     expect(shown.text(".kv")).toBe("");
     press(shown.root, "Enter", shown.input);
     expect(shown.text(".kv")).toContain("looking up Paris");
   });
 
-  it("says that there is no match, and closes with Escape", () => {
-    const shown = new Shown("multi2_tok_server");
+  it("says that there is no match, and closes with Escape", async () => {
+    const shown = await Shown.of("multi2_tok_server");
     shown.type("<b>nowhere</b>");
     expect(shown.text(".none")).toBe("No match for “<b>nowhere</b>”. ");
     press(shown.root, "Escape", shown.input);
@@ -138,26 +143,21 @@ describe("search", () => {
     expect(shown.focused?.className).toContain("box");
   });
 
-  it("types no shortcut", () => {
-    const shown = new Shown("multi2_tok_server");
+  it("types no shortcut", async () => {
+    const shown = await Shown.of("multi2_tok_server");
     for (const key of ["j", "E", "x", " ", "Home", "?"]) press(shown.root, key, shown.input);
     expect(shown.focused).toBe(shown.input);
     expect(shown.text(".status")).toBe("Completed");
   });
 
   it("counts on while the run goes on", async () => {
-    const fake = fakeModel("find-live");
-    const el = document.body.appendChild(document.createElement("div"));
-    const end = widget.initialize({ model: fake.model });
-    widget.render({ model: fake.model, el });
+    const { store, root, end } = live();
     let seq = 0;
-    const emit = (changes: Change[]): void => fake.emit("msg:custom", { seq: ++seq, changes });
+    const emit = (changes: Change[]): void => void store.receive({ seq: ++seq, changes });
     emit([{ op: "run", at: 0, set: { status: "running", timed: true } }]);
     emit([{ op: "open", at: 1, entry: 0, kind: "reasoning", step: 0 }]);
     await frame();
-    const root = rootOf(el);
-    press(root, "/");
-    const input = root.querySelector(".find input") as HTMLInputElement;
+    const input = await searching(root);
     input.value = "road";
     input.dispatchEvent(new Event("input"));
     for (const text of ["a road", " and a ro", "ad"]) emit([{ entry: 0, text, at: seq }]);
@@ -186,8 +186,8 @@ describe("search", () => {
 });
 
 describe("filters", () => {
-  it("leave out a kind, and say what they hide", () => {
-    const shown = new Shown("multi2_tok_server");
+  it("leave out a kind, and say what they hide", async () => {
+    const shown = await Shown.of("multi2_tok_server");
     shown.chip("Tools").click();
     expect(shown.tools).toBe("");
     expect(shown.text(".tx")).toContain("Step two: roll a die.");
@@ -198,8 +198,8 @@ describe("filters", () => {
     expect(shown.tools).toBe("get_weather|roll_die|slow_lookup");
   });
 
-  it("keep one tool", () => {
-    const shown = new Shown("multi2_tok_server");
+  it("keep one tool", async () => {
+    const shown = await Shown.of("multi2_tok_server");
     const select = seen<HTMLSelectElement>(shown.root, ".find select")[0] as HTMLSelectElement;
     expect([...select.options].map((its) => its.text)).toEqual(["All tools", "get_weather", "roll_die", "slow_lookup"]);
     select.value = "roll_die";
@@ -208,8 +208,8 @@ describe("filters", () => {
     expect(shown.text(".none")).toBe("3 steps hidden by filters. Show all");
   });
 
-  it("keep what failed, and what was slow", () => {
-    const shown = new Shown("toolerr_tok");
+  it("keep what failed, and what was slow", async () => {
+    const shown = await Shown.of("toolerr_tok");
     expect(shown.text(".chip")).toContain("Errors1");
     shown.chip("Errors").click();
     expect(shown.tools).toBe("always_fails");
@@ -221,15 +221,15 @@ describe("filters", () => {
     expect(shown.text(".tx")).toContain("You");
   });
 
-  it("hold for what is searched", () => {
-    const shown = new Shown("multi2_tok_server");
+  it("hold for what is searched", async () => {
+    const shown = await Shown.of("multi2_tok_server");
     shown.type("die");
     shown.chip("Tools").click();
     expect(shown.text(".nn")).toBe("1 of 3");
   });
 
   it("are found by a screen reader", async () => {
-    const shown = new Shown("toolerr_tok");
+    const shown = await Shown.of("toolerr_tok");
     shown.type("error");
     expect(await complaints()).toEqual([]);
     expect(shown.chip("Tools").getAttribute("aria-pressed")).toBe("true");
@@ -238,7 +238,7 @@ describe("filters", () => {
 
 describe("tabs and menu", () => {
   it("choose a pane by click, arrow and number", async () => {
-    const shown = new Shown("multi2_tok_server");
+    const shown = await Shown.of("multi2_tok_server");
     press(shown.root, "Escape");
     const chosen = (): string => shown.text("[role=tab][aria-selected=true]");
     expect(shown.text("[role=tab]")).toBe("Transcript|Raw 64|Context");
@@ -256,7 +256,7 @@ describe("tabs and menu", () => {
   });
 
   it("offer what can be taken out of the run", async () => {
-    const shown = new Shown("multi2_tok_server");
+    const shown = await Shown.of("multi2_tok_server");
     press(shown.root, "Escape");
     const more = shown.root.querySelector<HTMLElement>(".more .ico");
     more?.click();
@@ -269,7 +269,7 @@ describe("tabs and menu", () => {
   });
 
   it("list the keys", async () => {
-    const shown = new Shown("multi2_tok_server");
+    const shown = await Shown.of("multi2_tok_server");
     press(shown.root, "Escape");
     press(shown.root, "?");
     await expect.poll(() => shown.text(".keys")).toContain("one event back, forward");

@@ -3,7 +3,7 @@ import { Markdown } from "../src/markdown";
 import type { Change, Snapshot } from "../src/page.gen";
 import { Highlights } from "../src/view/highlights";
 import { Growing } from "../src/view/text";
-import { frame, load, press, rootOf, saved, seen } from "./util";
+import { frame, load, press, rootOf, saved, searching, seen } from "./util";
 
 const registry = new Map<string, Set<Range>>();
 
@@ -103,8 +103,7 @@ function long(): Snapshot {
 
 it("marks come again when the steps in the middle are shown, and the current one is where the reader goes", async () => {
   const root = rootOf(saved(long()));
-  press(root, "/");
-  const input = root.querySelector(".find input") as HTMLInputElement;
+  const input = await searching(root);
   input.value = "quiet road";
   input.dispatchEvent(new Event("input"));
   const rows = (): number => seen(root, ".tx .r[data-key^=e]").length;
@@ -124,8 +123,7 @@ it("marks come again when 'show steps' is pressed, with no other word from the v
     n === 0 && change.op === "run" ? { ...change, set: { ...change.set, uid: "marks-all" } } : change,
   );
   const root = rootOf(saved({ ...long(), changes }));
-  press(root, "/");
-  const input = root.querySelector(".find input") as HTMLInputElement;
+  const input = await searching(root);
   input.value = "quiet road";
   input.dispatchEvent(new Event("input"));
   await expect.poll(() => marked().length).toBeGreaterThan(0);
@@ -145,8 +143,7 @@ it("a long table and folded JSON are marked as they are unfolded", async () => {
   ];
   const root = rootOf(saved({ ...load("multi2_tok_server"), changes }));
   seen(root, `.r[data-key=e${open?.entry}]`)[0]?.click();
-  press(root, "/");
-  const input = root.querySelector(".find input") as HTMLInputElement;
+  const input = await searching(root);
   input.value = "via ";
   input.dispatchEvent(new Event("input"));
   await expect.poll(() => marked().length + words("lnb-current").length).toBe(20);
@@ -165,8 +162,7 @@ it("the current match brings the rest of a very long answer with it", async () =
   ];
   const root = rootOf(saved({ seq: 0, now: 9, changes }));
   expect(root.querySelectorAll(".md p").length).toBeLessThan(2500);
-  press(root, "/");
-  const input = root.querySelector(".find input") as HTMLInputElement;
+  const input = await searching(root);
   input.value = "road";
   input.dispatchEvent(new Event("input"));
   expect(seen(root, ".nn").map((its) => its.textContent)).toEqual(["1 of 1"]);

@@ -181,20 +181,20 @@ describe("code that cannot be had", () => {
     expect(late.said("[role=tabpanel]")).not.toContain("One moment");
   });
 
-  it("leaves search without marks, and tries again when it is opened anew", async () => {
+  it("leaves the legend's filters without the search bar, which is asked for again when it is asked for", async () => {
     const late = new Late(load("multi2_tok_server"));
-    press(late.root, "/");
-    const input = late.root.querySelector(".find input") as HTMLInputElement;
+    late.press(".sum [aria-pressed]:nth-of-type(2)");
     await late.fail();
-    input.value = "die";
-    input.dispatchEvent(new Event("input"));
-    expect(late.said(".nn")).toBe("1 of 4");
+    expect(late.said(".say")).toContain(LOST);
+    expect(late.said(".tx .nm")).toBe("");
     expect(late.asked).toBe(1);
-    press(late.root, "Escape", input);
+    await frame();
+    expect(late.asked).toBe(1);
     press(late.root, "/");
     expect(late.asked).toBe(2);
     await late.come();
     expect(late.said(".say")).toBe("");
+    expect(late.said(".chip[aria-pressed=false]")).toContain("Tools");
   });
 
   it("is said beside what else there is to say", async () => {

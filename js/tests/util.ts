@@ -2,8 +2,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import axe from "axe-core";
 import { expect } from "vitest";
 import { mount } from "../src/frozen";
-import type { Batch, Change, Snapshot } from "../src/page.gen";
+import type { Outside } from "../src/outside";
+import type { Batch, Change, Snapshot, ToKernel } from "../src/page.gen";
+import { Store } from "../src/store";
 import type { More } from "../src/view/context";
+import { View } from "../src/view/view";
 
 const folder = process.env.LNB_FIXTURES ?? "fixtures";
 export const names = readdirSync(folder)
@@ -107,6 +110,25 @@ export function saved(snapshot: Snapshot, raw: (() => Promise<string>) | null = 
   document.body.append(output);
   mount(output, snapshot, more, raw);
   return output;
+}
+
+/** The view of a run that goes on, of whose kernel only the code that comes later is asked. */
+export function live(sent: ToKernel[] = []): { store: Store; root: ShadowRoot; end: () => void } {
+  const store = new Store();
+  const raw = { lines: [], complete: false, problem: null, ask: () => {} };
+  const outside: Outside = { send: (words) => void sent.push(words), raw, more, text: async () => null };
+  const el = document.body.appendChild(document.createElement("div"));
+  const life = new AbortController();
+  const view = new View(el, store, outside, life.signal, `live-${++shownPanes}`);
+  return { store, root: view.host.shadowRoot as ShadowRoot, end: () => life.abort() };
+}
+
+/** Opens the search bar of a view, which comes when it is first asked for. */
+export async function searching(root: ShadowRoot): Promise<HTMLInputElement> {
+  const input = (): HTMLInputElement | null => root.querySelector(".find input");
+  press(root, "/");
+  await expect.poll(() => input() !== null && root.activeElement === input()).toBe(true);
+  return input() as HTMLInputElement;
 }
 
 let shownPanes = 0;

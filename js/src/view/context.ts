@@ -39,6 +39,18 @@ export interface LanesPlot {
   update(lanes: readonly Lane[], scale: Scale): void;
 }
 
+/** The search bar: words in the run, and filters. */
+export interface Finder {
+  readonly element: HTMLElement;
+  /** when the entries with matches began */
+  readonly times: readonly number[];
+  open(): void;
+  /** true: it was open */
+  close(): boolean;
+  update(): void;
+  mark(): void;
+}
+
 export interface Marks {
   /** `at`: the entry of the current match, and its place within it */
   mark(list: HTMLElement, query: string, at: [entry: number, nth: number] | null): void;
@@ -70,7 +82,7 @@ export interface More {
   drawOut(timed: Timed, down: PointerEvent | null): void;
   /** puts the hover card where it belongs */
   place(card: HTMLElement, frame: HTMLElement, anchor: Element, fraction: number): void;
-  marks(signal: AbortSignal): Marks;
+  finder(ctx: Context, list: HTMLElement, signal: AbortSignal): Finder;
   player(ctx: Context, played: Played): Player;
   readonly css: string;
   /** what each key does */

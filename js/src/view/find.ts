@@ -5,8 +5,10 @@ import { icon } from "../icons";
 import type { Entry } from "../store";
 import { count, plural } from "../time";
 import { failed } from "./call";
-import type { Context, Marks } from "./context";
-import { everything, filters, isSlow, matches, passes, plain, toggle, toolsOf } from "./sought";
+import type { Context, Finder } from "./context";
+import { Highlights } from "./highlights";
+import { everything, filters, matches, plain, toolsOf } from "./matches";
+import { isSlow, passes, toggle } from "./sought";
 import type { Group } from "./ui";
 
 const GROUPS: readonly (readonly [Group, string, string])[] = [
@@ -23,7 +25,7 @@ interface Chip {
   pressed(): boolean;
 }
 
-export class Find {
+export class Find implements Finder {
   readonly input = h("input", "box-in");
   private readonly number = h("span", "nn");
   private readonly chips: Chip[] = [];
@@ -31,17 +33,18 @@ export class Find {
   private readonly errors: Chip;
   private readonly slow: Chip;
   private readonly none = h("div", "none d");
+  private readonly bar: HTMLElement;
   readonly element: HTMLElement;
-  private highlights: Marks | null = null;
-  private loading = false;
+  private readonly highlights: Highlights;
   private found: { entry: Entry; count: number }[] = [];
   private toolNames = "";
 
   constructor(
     private readonly ctx: Context,
     private readonly list: HTMLElement,
-    private readonly signal: AbortSignal,
+    signal: AbortSignal,
   ) {
+    this.highlights = new Highlights(signal);
     const { sought } = ctx.ui;
     const { input } = this;
     set(input, { type: "search", placeholder: "Search", "aria-label": "Search in this run", autocomplete: "off" });
@@ -56,14 +59,7 @@ export class Find {
         button("ico", word, () => this.step(by), icon(name)),
         { title: word },
       );
-    this.element = h(
-      "div",
-      "find",
-      input,
-      this.number,
-      step("Previous match", "up", -1),
-      step("Next match", "down", 1),
-    );
+    this.bar = h("div", "find", input, this.number, step("Previous match", "up", -1), step("Next match", "down", 1));
     set(this.number, { "aria-live": "polite" });
     for (const [group, word, kind] of GROUPS) {
       const label = h("span", "", h("i", `key k-${kind}`), word);
@@ -77,7 +73,7 @@ export class Find {
     }
     set(this.tools, { "aria-label": "Tool" });
     this.tools.addEventListener("change", () => this.chose(() => Object.assign(sought, { tool: this.tools.value })));
-    this.element.append(this.tools);
+    this.bar.append(this.tools);
     this.errors = this.numbered(
       "Errors",
       () => Object.assign(sought, { errors: !sought.errors }),
@@ -89,23 +85,18 @@ export class Find {
       () => sought.slow,
     );
     const shut = button("ico shut", "Close search", () => this.close(), icon("failed"));
-    this.element.append(set(shut, { title: "Close (Escape)" }));
+    this.bar.append(set(shut, { title: "Close (Escape)" }));
     this.none.append(
       h("span"),
       button("lk", "", () => this.showEverything(), "Show all"),
     );
-  }
-
-  /** Under the bar: that nothing matches, or what the filters hide. */
-  get note(): HTMLElement {
-    return this.none;
+    this.element = h("div", "", this.bar, this.none);
   }
 
   get total(): number {
     return this.found.reduce((sum, its) => sum + its.count, 0);
   }
 
-  /** When the entries with matches began. */
   get times(): readonly number[] {
     const times = this.found.map(({ entry }) => entry.firstAt).filter((at): at is number => at !== null);
     return times.length > MOST ? [] : times;
@@ -113,7 +104,7 @@ export class Find {
 
   private chip(label: HTMLElement, press: () => void, pressed: () => boolean, number: HTMLElement | null = null): Chip {
     const element = button("chip", "", () => this.chose(press), label, number);
-    this.element.append(element);
+    this.bar.append(element);
     return { element, number, pressed };
   }
 
@@ -146,14 +137,6 @@ export class Find {
     this.input.select();
   }
 
-  private async load(): Promise<void> {
-    this.loading = true;
-    const more = await this.ctx.more();
-    this.highlights ??= more?.marks(this.signal) ?? null;
-    this.mark();
-  }
-
-  /** True: it was open. */
   close(): boolean {
     const { sought } = this.ctx.ui;
     if (!sought.open) return false;
@@ -194,7 +177,7 @@ export class Find {
     else this.ctx.redraw();
     // who searches goes on typing
     if (jump) inside?.focus({ preventScroll: true });
-    this.highlights?.scrollToCurrent();
+    this.highlights.scrollToCurrent();
   }
 
   private shadowFocus(): HTMLElement | null {
@@ -204,7 +187,7 @@ export class Find {
   update(): void {
     const { store, ui } = this.ctx;
     const { sought } = ui;
-    show(this.element, sought.open && ui.pane === "transcript");
+    show(this.bar, sought.open && ui.pane === "transcript");
     this.found = sought.open ? matches(store, sought) : [];
     const { total } = this;
     sought.at = Math.min(sought.at, Math.max(total - 1, 0));
@@ -212,10 +195,7 @@ export class Find {
     for (const { element, pressed } of this.chips) set(element, { "aria-pressed": String(pressed()) });
     // another view of the run may have been typed into
     if (this.input.value !== sought.query) this.input.value = sought.query;
-    // what could not be had is asked for again when the bar is opened anew
-    if (!sought.open) this.loading = !!this.highlights;
     if (!sought.open) return void show(this.none, false);
-    if (!this.loading) void this.load();
     this.figures();
     this.say();
   }
@@ -259,6 +239,6 @@ export class Find {
   mark(): void {
     const { sought } = this.ctx.ui;
     const place = this.place(sought.at);
-    this.highlights?.mark(this.list, sought.open ? plain(sought.query) : "", place && [place.entry.index, place.nth]);
+    this.highlights.mark(this.list, sought.open ? plain(sought.query) : "", place && [place.entry.index, place.nth]);
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import type { Marks } from "./context";
-import { occurrences, plain } from "./sought";
+import { occurrences, plain } from "./matches";
 
 const MATCH = "lnb-match";
 const CURRENT = "lnb-current";

@@ -10,8 +10,7 @@ import { Announcer } from "./announce";
 import { forget } from "./answer";
 import { Card } from "./card";
 import { clockOf } from "./clock";
-import type { Context, More, Shown } from "./context";
-import { Find } from "./find";
+import type { Context, Finder, More, Shown } from "./context";
 import { Header, STATUS, statusOf } from "./header";
 import { Keys } from "./keys";
 import { Lanes } from "./lanes";
@@ -40,7 +39,9 @@ export class View {
   private readonly scrubber: Scrubber;
   private readonly zoomed = h("div", "zoom d");
   private readonly tabs: Tabs;
-  private readonly find: Find;
+  /** comes when it is asked for */
+  private find: Finder | null = null;
+  private seeking = false;
   private readonly transcript: Transcript;
   private missing = false;
   private readonly bodies: Record<Pane, HTMLElement>;
@@ -61,7 +62,7 @@ export class View {
     parent: HTMLElement,
     private readonly store: Store,
     outside: Outside,
-    signal: AbortSignal,
+    private readonly signal: AbortSignal,
     uid = store.last.uid ?? "",
   ) {
     const ctx = this.context(outside, uid);
@@ -73,10 +74,9 @@ export class View {
     this.lanes = new Lanes(ctx, this.card);
     this.scrubber = new Scrubber(ctx, signal);
     this.transcript = new Transcript(ctx, signal);
-    this.find = new Find(ctx, this.transcript.list, signal);
-    const text = h("div", "", this.find.element, this.find.note, this.transcript.element);
+    const text = h("div", "", this.transcript.element);
     this.bodies = { transcript: text, raw: h("div"), memory: h("div"), context: h("div") };
-    this.tabs = new Tabs(ctx, this.bodies, () => this.seek());
+    this.tabs = new Tabs(ctx, this.bodies, () => (ctx.ui.sought.open ? void this.find?.close() : void this.seek()));
     this.announcer = new Announcer(ctx);
     parent.append(this.host);
     // what is behind is looked up before there is anything of ours to lay out
@@ -144,7 +144,7 @@ export class View {
 
   /** Escape: the card, the menu, the search, the zoom, the earlier moment; then out of the view. */
   private close(): boolean {
-    if (this.card.close() || this.tabs.closeMenu() || this.find.close()) return true;
+    if (this.card.close() || this.tabs.closeMenu() || this.find?.close()) return true;
     if (this.ctx.ui.zoom) this.zoom(null);
     else if (this.store.moment !== null) this.ctx.travel(null);
     else return false;
@@ -154,12 +154,31 @@ export class View {
   /** In the raw events, which have a box of their own, there; else in the transcript. */
   private search(): void {
     if (this.ctx.ui.pane === "raw") this.bodies.raw.querySelector("input")?.focus();
-    else this.find.open();
+    else void this.seek();
   }
 
-  private seek(): void {
-    if (this.ctx.ui.sought.open) this.find.close();
-    else this.find.open();
+  private async seek(): Promise<void> {
+    await this.loadFind();
+    this.find?.open();
+  }
+
+  /** The search bar comes when it is first asked for. */
+  private async loadFind(): Promise<void> {
+    this.seeking = true;
+    const more = await this.ctx.more();
+    if (this.find || !more) return;
+    const { ctx, transcript } = this;
+    this.find = more.finder(ctx, transcript.list, this.signal);
+    transcript.element.before(this.find.element);
+    this.later();
+  }
+
+  private drawFind(): void {
+    const { open } = this.ctx.ui.sought;
+    // a filter was set without it, or another view of this run has it open; asked for once each time
+    if (open && !this.seeking) void this.loadFind();
+    if (!open) this.seeking = false;
+    this.find?.update();
   }
 
   /** Show the time of a step only, null for all of it. */
@@ -213,7 +232,7 @@ export class View {
     const live = ctx.live();
     this.header.update();
     this.sayLine.update();
-    this.find.update();
+    this.drawFind();
     // who opens a row of a run that is over does not change its times
     const fall = this.drawTimes(live, live || dirty.all || dirty.head || dirty.entries.size + dirty.steps.size > 0);
     this.tabs.update();
@@ -232,7 +251,7 @@ export class View {
     for (const [name, body] of Object.entries(this.bodies)) show(body, name === pane);
     // it is kept up to date unseen: what it would have to catch up with is the same work
     this.transcript.update(dirty, fall, this.opened);
-    this.find.mark();
+    this.find?.mark();
     if (pane === "transcript") return;
     if (this.panes) this.panes[pane]?.update();
     else void this.load();
@@ -288,7 +307,7 @@ export class View {
     }
     this.legend.update(fall);
     this.lanes.update(whole, this.scale, live, store.moment);
-    this.scrubber.update(whole, this.scale, live, this.find.times);
+    this.scrubber.update(whole, this.scale, live, this.find?.times ?? []);
     this.drawZoom();
     show(this.legend.element, this.legend.element.childElementCount > 0 || live);
     this.root.classList.toggle("no-wf", whole.lanes.length === 0);
@@ -336,6 +355,6 @@ export class View {
     this.ctx.redraw();
     this.transcript.reveal(index);
     // in rows that were not there before
-    this.find.mark();
+    this.find?.mark();
   }
 }

@@ -44,9 +44,11 @@ export function button(cls: string, label: string, onClick: () => void, ...child
   return made;
 }
 
+/** Of the notebook, or of the browser: Ctrl+S, Cmd+C. */
+export const isChord = ({ ctrlKey, metaKey }: KeyboardEvent): boolean => ctrlKey || metaKey;
+
 /** Plain keys are the view's while it has the focus, chords such as Ctrl+S the notebook's: what Lumino looks for. */
 export function keepKeys(host: HTMLElement, signal: AbortSignal): void {
-  const keep = ({ ctrlKey, metaKey }: KeyboardEvent): boolean =>
-    host.toggleAttribute("data-lm-suppress-shortcuts", !(ctrlKey || metaKey));
+  const keep = (event: KeyboardEvent): boolean => host.toggleAttribute("data-lm-suppress-shortcuts", !isChord(event));
   window.addEventListener("keydown", keep, { capture: true, signal });
 }

@@ -15,12 +15,23 @@ const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\]:,]|[^\s{}[\]:,"]+/g;
  */
 export const marked = (text: string): string => text.replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 
+const LIKE_JSON = /^\s*[{[]/;
+
+/** Letters that were escaped, as who writes JSON in ASCII does; what is not seen stays escaped. */
+export function lettered(text: string): string {
+  if (!LIKE_JSON.test(text)) return text;
+  return text.replace(/\\\\|(?:\\u[\da-f]{4})+/gi, (raw) => {
+    const letters = JSON.parse(`"${raw}"`) as string;
+    return /[^\xa1-\u{10ffff}]|\p{C}/u.test(letters) ? raw : letters;
+  });
+}
+
 /** A JSON object or array, whole and short enough to lay out; else null. */
-export function parse(text: string): Json | null {
-  if (text.length > MAX || !/^\s*[{[]/.test(text)) return null;
+export function parse(text: string, asReceived = false): Json | null {
+  if (text.length > MAX || !LIKE_JSON.test(text)) return null;
   try {
     JSON.parse(text);
-    const tokens = text.match(TOKEN) ?? [];
+    const tokens = (asReceived ? text : lettered(text)).match(TOKEN) ?? [];
     return value(tokens, { at: 0 }, 0);
   } catch {
     return null;

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { lettered } from "../src/json";
 import type { Change } from "../src/page.gen";
 import { Store } from "../src/store";
 import { matches, occurrences, plain } from "../src/view/matches";
@@ -172,7 +173,14 @@ describe("search", () => {
     const sought = { ...unsought(), open: true, query: "e" };
     const all = store.entries.flatMap(({ kind, text, facts }) =>
       kind === "tool_call"
-        ? [facts.name, text, facts.reason, facts.result, ...(facts.stdout ?? []), ...(facts.stderr ?? [])]
+        ? [
+            facts.name,
+            lettered(text),
+            facts.reason,
+            lettered(facts.result ?? ""),
+            ...(facts.stdout ?? []),
+            ...(facts.stderr ?? []),
+          ]
         : [text],
     );
     const expected = all.join("\n").toLowerCase().split("e").length - 1;

@@ -113,13 +113,16 @@ export function saved(snapshot: Snapshot, raw: (() => Promise<string>) | null = 
 }
 
 /** The view of a run that goes on, of whose kernel only the code that comes later is asked. */
-export function live(sent: ToKernel[] = []): { store: Store; root: ShadowRoot; end: () => void } {
+export function live(
+  sent: ToKernel[] = [],
+  uid = `live-${++shownPanes}`,
+): { store: Store; root: ShadowRoot; end: () => void } {
   const store = new Store();
   const raw = { lines: [], complete: false, problem: null, ask: () => {} };
   const outside: Outside = { send: (words) => void sent.push(words), raw, more, text: async () => null };
   const el = document.body.appendChild(document.createElement("div"));
   const life = new AbortController();
-  const view = new View(el, store, outside, life.signal, `live-${++shownPanes}`);
+  const view = new View(el, store, outside, life.signal, uid);
   return { store, root: view.host.shadowRoot as ShadowRoot, end: () => life.abort() };
 }
 

@@ -94,7 +94,7 @@ describe("widget", () => {
     stop?.click();
     stop?.click();
     expect(fake.sent.filter((words) => (words as { type: string }).type === "stop")).toHaveLength(1);
-    expect([stop?.textContent, stop?.disabled]).toEqual(["Stopping", true]);
+    expect([stop?.textContent, stop?.getAttribute("aria-disabled")]).toEqual(["Stopping", "true"]);
     end();
   });
 });

@@ -1,6 +1,6 @@
 /** Approve and deny: what a person is asked under a call, and what is sent. Neither answer is pushed. */
 
-import { button, h, say, set, show } from "../dom";
+import { button, h, isChord, say, set, show } from "../dom";
 import { callsOf, waits } from "../phases";
 import type { Entry, Step } from "../store";
 import type { Context } from "./context";
@@ -89,6 +89,7 @@ export class AnswerForm {
 
   /** Enter answers nothing: one has to say which. What is typed is no shortcut of anyone. */
   private typed(event: KeyboardEvent): void {
+    if (isChord(event)) return;
     event.stopPropagation();
     if (event.key === "Enter") event.preventDefault();
     if (event.key === "Escape") this.row().focus();

@@ -11,6 +11,7 @@ export class Card {
   place: More["place"] | null = null;
   private timer = 0;
   private anchor: Element | null = null;
+  private over: Element | null = null;
   private asked: (() => void) | null = null;
 
   constructor(private readonly frame: HTMLElement) {
@@ -21,7 +22,10 @@ export class Card {
   /** `fraction` of the anchor's width: where the card's left edge would like to be. */
   attach(anchor: HTMLElement, content: () => Node[] | null, fraction: number): void {
     const open = (): void => this.open(anchor, content, fraction);
-    anchor.addEventListener("pointerenter", () => {
+    // by a pointer that moves: what comes to be under one that rests was not asked about
+    anchor.addEventListener("pointermove", () => {
+      if (this.over === anchor) return;
+      this.over = anchor;
       clearTimeout(this.timer);
       if (this.anchor) open();
       else this.timer = window.setTimeout(open, DELAY_MS);
@@ -51,6 +55,7 @@ export class Card {
 
   /** Not at once: the pointer may be on its way to the next lane. */
   private later(): void {
+    this.over = null;
     clearTimeout(this.timer);
     this.timer = window.setTimeout(() => this.close(), DELAY_MS);
   }

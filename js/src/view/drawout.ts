@@ -39,6 +39,8 @@ function draw({ element, grid, scale, card, ctx }: Timed, down: PointerEvent): v
     if (!range || event.type !== "pointerup") return;
     ctx.ui.zoom = [scale.ms(range[0]), scale.ms(range[1])];
     ctx.redraw();
+    // where Escape, which undoes it, is heard
+    element.querySelector<HTMLElement>(".ln")?.focus({ preventScroll: true });
   };
   element.addEventListener("pointermove", move);
   for (const name of ["pointerup", "pointercancel"]) element.addEventListener(name, end);

@@ -1,14 +1,14 @@
 /** Find: words in the run with next and previous, and filters by kind, tool, failure and time. */
 
-import { button, h, say, set, show } from "../dom";
+import { button, h, isChord, say, set, show } from "../dom";
 import { icon } from "../icons";
 import type { Entry } from "../store";
 import { count, plural } from "../time";
 import { failed } from "./call";
 import type { Context, Finder } from "./context";
 import { Highlights } from "./highlights";
-import { everything, filters, matches, plain, toolsOf } from "./matches";
-import { isSlow, passes, toggle } from "./sought";
+import { everything, matches, plain, toolsOf } from "./matches";
+import { filters, isSlow, passes, toggle } from "./sought";
 import type { Group } from "./ui";
 
 const GROUPS: readonly (readonly [Group, string, string])[] = [
@@ -121,6 +121,7 @@ export class Find implements Finder {
   }
 
   private typed(event: KeyboardEvent): void {
+    if (isChord(event)) return;
     event.stopPropagation();
     if (event.key === "Enter") this.step(event.shiftKey ? -1 : 1);
     else if (event.key === "Escape") this.close();

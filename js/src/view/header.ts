@@ -55,7 +55,7 @@ export class Header {
 
   private pressStop(): void {
     const { ui, send } = this.ctx;
-    if (ui.stopped !== null || !send) return;
+    if (ui.stopped !== null || this.ctx.store.head.cancel || !send) return;
     ui.stopped = performance.now();
     send({ type: "stop" });
     this.ctx.redraw();
@@ -77,7 +77,8 @@ export class Header {
     this.name(this.agent, head.agent, head.server ? ` on ${head.server}` : "");
     this.name(this.model, head.model, "");
     show(this.stop, running && send !== null && !earlier);
-    this.stop.disabled = stopping;
+    // not disabled, which would take the focus from who pressed it
+    set(this.stop, { "aria-disabled": stopping ? "true" : null });
     say(this.stopWord, stopping ? "Stopping" : "Stop");
     this.drawTokens(head.usage ?? null, earlier);
     this.drawCost(head.cost ?? null);

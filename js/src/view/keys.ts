@@ -1,6 +1,6 @@
 /** Keys, with the focus inside only. A key that is ours goes no further, so that the notebook's shortcuts stay asleep. */
 
-import { h, show } from "../dom";
+import { h, isChord, show } from "../dom";
 import { failed } from "./call";
 import type { Context } from "./context";
 import { copy } from "./text";
@@ -28,7 +28,7 @@ export class Keys {
   ) {
     show(this.help, false);
     root.addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (isChord(event) || event.altKey) return;
       // what is typed into a box, and a key that presses what has the focus, are not ours
       const typing = this.focused?.matches("input:not([type=checkbox]),select,textarea");
       if ((typing && event.key !== "Escape") || (event.key === " " && this.focused?.matches("button,input"))) return;
@@ -99,8 +99,15 @@ export class Keys {
   /** One thing at a time; with nothing left to close, out of the view and back to the cell. */
   private escape(): boolean {
     if (!this.help.hidden) show(this.help, false);
-    else return this.acts.close();
+    else if (!this.acts.close()) this.leave();
     return true;
+  }
+
+  /** To the cell that the view stands in; of any host it is what takes the focus around it. */
+  private leave(): void {
+    const { host } = this.root.getRootNode() as ShadowRoot;
+    this.focused?.blur();
+    host.closest<HTMLElement>("[tabindex]")?.focus({ preventScroll: true });
   }
 
   private step(by: number): boolean {

@@ -50,7 +50,9 @@ class LaneRow {
     say(this.number, number);
     const { moment } = this.lanes;
     const begun = moment === null || lane.start <= moment;
-    say(this.label, begun ? lane.label : "");
+    const { entries, steps } = this.lanes.ctx.store;
+    // what it is called is known when its first word has come
+    say(this.label, entries[lane.entry ?? steps[lane.step]?.entries[0]?.index ?? -1] ? lane.label : "");
     this.label.classList.toggle("sans", lane.entry === null);
     const counts = live && this.lanes.asks ? waiting : time;
     say(this.time, lane.first && begun ? counts(Math.min(lane.end, moment ?? lane.end) - lane.start) : "");

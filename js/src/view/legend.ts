@@ -5,7 +5,7 @@ import { type PhaseKind, TOTALS, type Waterfall } from "../phases";
 import { patience, time, waiting } from "../time";
 import type { Context } from "./context";
 import { KINDS, key } from "./kinds";
-import { toggle } from "./sought";
+import { filters, toggle } from "./sought";
 import type { Group } from "./ui";
 
 const LEAST_MS = 0.05;
@@ -42,7 +42,7 @@ class Item {
     if (this.group) toggle(sought, this.group);
     else sought.errors = !sought.errors;
     // the bar says what is left out, and undoes it
-    Object.assign(sought, { open: true, at: 0 });
+    Object.assign(sought, { open: filters(sought) || sought.query !== "", at: 0 });
     this.ctx.ui.pane = "transcript";
     this.ctx.redraw();
   }
@@ -76,7 +76,8 @@ export class Legend {
     return item;
   }
 
-  update(fall: Waterfall): void {
+  /** `whole`: of the whole run, by which a kind keeps its place at an earlier moment. */
+  update(fall: Waterfall, whole: Waterfall): void {
     const { head } = this.ctx.store;
     const note =
       head.timed === false
@@ -85,7 +86,7 @@ export class Legend {
           ? "This server sent the step whole: no token times"
           : "";
     const ms = (kind: PhaseKind): number => fall.totals.get(kind) ?? 0;
-    const kinds = TOTALS.filter((kind) => ms(kind) >= LEAST_MS);
+    const kinds = TOTALS.filter((kind) => (whole.totals.get(kind) ?? 0) >= LEAST_MS);
     const top = kinds.reduce<PhaseKind | null>((best, kind) => (best && ms(best) >= ms(kind) ? best : kind), null);
     const shape = `${kinds} ${note}`;
     if (shape !== this.drawn) {
@@ -93,11 +94,15 @@ export class Legend {
       say(this.note, note);
       this.element.replaceChildren(...kinds.map((kind) => this.item(kind).element), ...(note ? [this.note] : []));
     }
+    // a step that came whole is one wait, of which nobody knows the parts
+    const unknown = head.delivery === "step" && kinds.length === 1;
     for (const kind of kinds) {
       const bound = fall.atMost.has(kind);
-      const share = kind === top && !bound && fall.end > 0 ? `${Math.round((ms(kind) * 100) / fall.end)}%` : "";
+      const share =
+        kind === top && !bound && !unknown && fall.end > 0 ? `${Math.round((ms(kind) * 100) / fall.end)}%` : "";
       const figure = kind === "pending" ? this.patience(ms(kind)) : time(ms(kind));
       this.item(kind).update((bound ? "≤ " : "") + figure, share, kind === top);
+      this.item(kind).element.style.visibility = ms(kind) < LEAST_MS ? "hidden" : "";
     }
   }
 }

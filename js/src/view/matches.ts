@@ -1,13 +1,11 @@
 /** What the reader looks for in a run: the words, and where they are. Pure. */
 
+import { lettered } from "../json";
 import { callsOf } from "../phases";
 import type { Entry, Store } from "../store";
 import { stdoutOf } from "./call";
 import { passes } from "./sought";
 import type { Sought } from "./ui";
-
-export const filters = (sought: Sought): boolean =>
-  sought.hidden.size > 0 || sought.tool !== "" || sought.errors || sought.slow;
 
 export const everything = (sought: Sought): void => {
   Object.assign(sought, { tool: "", errors: false, slow: false });
@@ -27,7 +25,14 @@ export function toolsOf(store: Store): Map<string, number> {
 function textsOf(entry: Entry): string[] {
   const { name, result, stderr, reason } = entry.facts;
   if (entry.kind !== "tool_call") return [entry.text];
-  return [name ?? "", entry.text, reason ?? "", result ?? "", stdoutOf(entry), (stderr ?? []).join("")];
+  return [
+    name ?? "",
+    lettered(entry.text),
+    reason ?? "",
+    lettered(result ?? ""),
+    stdoutOf(entry),
+    (stderr ?? []).join(""),
+  ];
 }
 
 /** Letters of both cases, but not those that change their length with their case: a match must keep its place. */

@@ -26,6 +26,9 @@ function tookMs({ kind, facts, firstAt, lastAt }: Entry): number | null {
 
 export const isSlow = (entry: Entry): boolean => (tookMs(entry) ?? 0) >= SLOW_MS;
 
+export const filters = (sought: Sought): boolean =>
+  sought.hidden.size > 0 || sought.tool !== "" || sought.errors || sought.slow;
+
 export function passes(sought: Sought, entry: Entry): boolean {
   const group = groupOf(entry);
   if (group && sought.hidden.has(group)) return false;

@@ -30,6 +30,7 @@ export class StepView {
   private all: AnswerAll | null = null;
   /** false: far from what the reader sees, and empty */
   awake = true;
+  private newest = false;
 
   constructor(
     private readonly ctx: Context,
@@ -82,10 +83,13 @@ export class StepView {
     if (!this.awake || this.element.hidden) return;
     const { store } = this.ctx;
     const newest = (moment.live || store.paused) && this.step !== null && this.step === store.steps.at(-1);
+    // what stood open of the newest step folds when there is a newer one
+    const all = !dirty || newest !== this.newest;
+    this.newest = newest;
     for (const entry of this.entries) {
       const known = this.rows.get(entry.index);
       const row = known ?? this.add(entry);
-      if (!known || !dirty || dirty.has(entry.index) || this.touchy(row)) this.updateRow(row, moment, newest);
+      if (!known || all || dirty?.has(entry.index) || this.touchy(row)) this.updateRow(row, moment, newest);
     }
     const calls = this.entries.filter((entry) => entry.kind === "tool_call");
     this.element.classList.toggle("bad", calls.some(failed));

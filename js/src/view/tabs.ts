@@ -62,6 +62,10 @@ export class Tabs {
     return this.menu?.close(true) ?? false;
   }
 
+  tab(pane: Pane): HTMLElement | null {
+    return this.tabs.get(pane) ?? null;
+  }
+
   private get shown(): Pane[] {
     return PANES.map(([pane]) => pane).filter((pane) => !this.tabs.get(pane)?.hidden);
   }
@@ -79,10 +83,10 @@ export class Tabs {
   }
 
   private move(event: KeyboardEvent): void {
-    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (by === undefined) return;
     const { shown } = this;
-    const next = shown[(shown.indexOf(this.ctx.ui.pane) + by + shown.length) % shown.length];
+    const at = shown.indexOf(this.ctx.ui.pane);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 }[event.key];
+    const next = to === undefined ? undefined : shown.at(to % shown.length);
     if (!next) return;
     event.preventDefault();
     event.stopPropagation();
@@ -119,7 +123,6 @@ export class Tabs {
     const label = ui.all === true ? "Fold all" : "Expand all";
     set(this.expand, { "aria-label": label, title: `${label} (E)` });
     show(this.expand, ui.pane === "transcript");
-    show(this.search, ui.pane === "transcript");
     set(this.search, { "aria-expanded": String(ui.sought.open) });
   }
 }

@@ -112,6 +112,7 @@ export class ToolRow {
     // of a denied call the server says what the note says
     const denied = state === "denied";
     const result = bad ? errorLine(this.entry) : denied ? "" : summary(this.entry.facts.result ?? "");
+    this.args.classList.toggle("long", this.entry.text.length > SHORT);
     this.rest.classList.toggle("long", result.length > SHORT);
     if (this.entry.returned && result) this.rest.append(h("span", "ar", "→"), h("span", bad ? "m e" : "m", result));
   }

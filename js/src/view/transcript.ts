@@ -2,12 +2,13 @@
 
 import { button, h, say, set, show } from "../dom";
 import type { Waterfall } from "../phases";
-import type { Dirty, Entry } from "../store";
-import { plural } from "../time";
+import type { Dirty, Entry, Step } from "../store";
+import { plural, time } from "../time";
 import { answerable, asked } from "./answer";
 import { failed } from "./call";
 import type { Context } from "./context";
 import { Near } from "./near";
+import { Row } from "./row";
 import { type Moment, StepView } from "./step";
 import { Tail } from "./tail";
 
@@ -24,6 +25,8 @@ export class Transcript {
   readonly list = h("ol", "tx");
   private readonly tail: Tail;
   private readonly foot = h("li", "step tail");
+  /** a step of which nothing arrived */
+  private readonly silent = h("li", "step");
   readonly box = h("div", "box", this.list);
   readonly element: HTMLElement;
   private readonly follow: HTMLButtonElement;
@@ -32,6 +35,8 @@ export class Transcript {
   private alone = new Map<number, StepView>();
   private of = new Map<Element, StepView>();
   private hidden = new Set<number>();
+  /** what stands for steps that are hidden, by the first of them */
+  private gaps = new Map<number, { element: HTMLElement; to: number }>();
   private built = 0;
   private following = true;
   private top = 0;
@@ -43,6 +48,7 @@ export class Transcript {
   private now: Moment | null = null;
   /** the call that a person was asked about */
   private asks = -1;
+  private resumed = false;
 
   constructor(
     private readonly ctx: Context,
@@ -58,7 +64,7 @@ export class Transcript {
     this.box.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.near = new Near((element, near) => this.came(element, near));
     // what is printed is seen whole
-    window.addEventListener("beforeprint", () => this.wake(), { signal });
+    window.addEventListener("beforeprint", () => this.whole(), { signal });
     signal.addEventListener("abort", () => this.near.clear());
   }
 
@@ -85,9 +91,19 @@ export class Transcript {
     this.box.classList.toggle("still", !this.live || !this.following);
     this.near.within(ui.full ? null : this.box);
     this.tail.update(this.live && this.moment === null);
+    this.drawSilent(waterfall);
     this.drawFoot();
     this.settle();
     this.showAsked();
+    this.resume();
+  }
+
+  /** The saved view is where the live one was, in whose place it comes. */
+  private resume(): void {
+    const { top, full } = this.ctx.ui;
+    if (this.resumed || !this.built) return;
+    this.resumed = true;
+    if (top && !full && !this.live) this.box.scrollTop = Math.min(top, this.box.scrollHeight);
   }
 
   /** At an earlier moment the box keeps the height that it had; it is read before anything is drawn. */
@@ -95,6 +111,19 @@ export class Transcript {
     const { style } = this.box;
     if (this.moment === null) style.minHeight = "";
     else style.minHeight ||= `${this.box.offsetHeight}px`;
+  }
+
+  private drawSilent({ lanes }: Waterfall): void {
+    const { store } = this.ctx;
+    const lane = lanes.at(-1);
+    const none = !this.live && !store.paused && this.moment === null && lane && !store.steps[lane.step];
+    if (!none) this.silent.remove();
+    else if (!this.silent.parentNode) this.foot.before(this.silent);
+    if (!none || this.silent.firstChild) return;
+    const row = new Row(this.ctx, "s", String(lane.step + 1));
+    row.content.append(h("span", "dd", "Nothing arrived"));
+    say(row.time, time(lane.end - lane.start));
+    this.silent.append(row.element);
   }
 
   /** What comes after the moment that is shown. */
@@ -125,7 +154,8 @@ export class Transcript {
     }
   }
 
-  private wake(): void {
+  private whole(): void {
+    for (const from of [...this.gaps.keys()]) this.fill(from);
     for (const view of this.of.values()) {
       view.wake();
       if (this.now) view.update(this.now, null);
@@ -149,7 +179,7 @@ export class Transcript {
   /** Show an entry's row, and put the focus on it. */
   reveal(index: number): void {
     const step = this.ctx.store.entries[index]?.step ?? null;
-    if (step !== null && this.hidden.has(step)) this.showAll();
+    for (const [from, { to }] of this.gaps) if (step !== null && from <= step && step <= to) this.fill(from);
     const view = step === null ? undefined : this.steps.get(step);
     if (view && !view.awake) this.came(view.element, true);
     const row = this.list.querySelector<HTMLElement>(`[data-key=e${index}]`);
@@ -183,6 +213,8 @@ export class Transcript {
     this.steps = new Map();
     this.alone = new Map();
     this.of = new Map();
+    this.gaps = new Map();
+    this.silent.replaceChildren();
     this.built = 0;
     this.hidden = this.middle();
   }
@@ -191,8 +223,9 @@ export class Transcript {
   private middle(): Set<number> {
     const { store, ui } = this.ctx;
     const { steps } = store;
-    if (steps.length <= MANY || ui.middle || store.running) return new Set();
-    const middle = steps.slice(FIRST, -LAST).filter((step) => !step.entries.some(failed));
+    if (steps.length <= MANY || store.running) return new Set();
+    const asked = ({ index, entries }: Step): boolean => ui.middle.has(index) || entries.some(failed);
+    const middle = steps.slice(FIRST, -LAST).filter((step) => !asked(step));
     return new Set(middle.map((step) => step.index));
   }
 
@@ -203,7 +236,7 @@ export class Transcript {
       if (entry.step === null) {
         this.alone.set(entry.index, this.put(new StepView(this.ctx, null, entry)));
       } else if (this.hidden.has(entry.step)) {
-        if (!this.hidden.has(entry.step - 1)) this.gap(entry.step);
+        if (!this.hidden.has(entry.step - 1) && !this.gaps.has(entry.step)) this.gap(entry.step);
       } else if (!this.steps.has(entry.step)) {
         const step = steps[entry.step];
         if (!step) continue;
@@ -212,8 +245,8 @@ export class Transcript {
     }
   }
 
-  private put(view: StepView): StepView {
-    this.tail.element.before(view.element);
+  private put(view: StepView, before: Element = this.tail.element): StepView {
+    before.before(view.element);
     this.of.set(view.element, view);
     // the newest of a live run is where the reader is; else it is drawn when it comes near
     if (this.of.size > AT_ONCE && !this.ctx.store.running && globalThis.IntersectionObserver) view.sleep();
@@ -222,17 +255,36 @@ export class Transcript {
   }
 
   private gap(from: number): void {
-    if (this.tail.element.previousElementSibling?.classList.contains("middle")) return;
     let to = from;
     while (this.hidden.has(to + 1)) to++;
-    const more = button("lk", "", () => this.showAll());
+    const more = button("lk", "", () =>
+      this.fill(from)?.querySelector<HTMLElement>(".r")?.focus({ preventScroll: true }),
+    );
     say(more, to === from ? `Show step ${from + 1}` : `Show steps ${from + 1} to ${to + 1}`);
-    this.tail.element.before(h("li", "step middle", more));
+    const element = h("li", "step middle", more);
+    this.tail.element.before(element);
+    this.gaps.set(from, { element, to });
   }
 
-  showAll(): void {
-    this.ctx.ui.middle = true;
-    this.update({ all: true, head: false, entries: new Set(), steps: new Set() }, this.waterfall);
+  /** Shows the steps of a gap in its place, and returns the first. */
+  private fill(from: number): HTMLElement | null {
+    const { steps } = this.ctx.store;
+    const gap = this.gaps.get(from);
+    if (!gap) return null;
+    for (const step of steps.slice(from, gap.to + 1)) {
+      this.hidden.delete(step.index);
+      this.ctx.ui.middle.add(step.index);
+      const view = this.put(new StepView(this.ctx, step), gap.element);
+      this.steps.set(step.index, view);
+      // the first are seen at once
+      if (step.index < from + FIRST) view.wake();
+      if (this.now) view.update(this.now, null);
+    }
+    gap.element.remove();
+    this.gaps.delete(from);
+    this.figures(this.waterfall);
+    this.ctx.later();
+    return this.steps.get(from)?.element ?? null;
   }
 
   private waterfall: Waterfall = { end: 0, lanes: [], totals: new Map(), atMost: new Set() };
@@ -256,6 +308,7 @@ export class Transcript {
   private scrolled(): void {
     const { scrollTop, scrollHeight, clientHeight } = this.box;
     const atEnd = scrollHeight - scrollTop - clientHeight < 24;
+    this.ctx.ui.top = atEnd ? Number.POSITIVE_INFINITY : scrollTop;
     if (atEnd) this.following = true;
     else if (scrollTop < this.top - 1) this.following = false;
     this.top = scrollTop;

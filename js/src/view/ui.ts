@@ -32,12 +32,19 @@ export interface Ui {
   readonly open: Map<string, boolean>;
   all: boolean | null;
   full: boolean;
-  middle: boolean;
+  /** steps of the middle of a long run that were asked for */
+  readonly middle: Set<number>;
   pane: Pane;
   /** the part of the time axis that is shown, ms; null: all of it */
   zoom: readonly [from: number, to: number] | null;
   speed: number;
   sought: Sought;
+  /** what the raw events are filtered by */
+  raw: string;
+  /** how far the transcript is scrolled, px; infinite: to its end */
+  top: number;
+  /** what had the focus when it went, and what was selected in it */
+  left: { name: string; from: number | null; to: number | null; at: number } | null;
   /** when Stop was pressed, by this page's clock */
   stopped: number | null;
   /** by call: the reason that is being typed, and the answer that was sent and has not been heard of */
@@ -56,7 +63,7 @@ type Shared = typeof globalThis & { [key: symbol]: Map<string, Ui> | undefined }
 export function uiOf(uid: string): Ui {
   const shared = globalThis as Shared;
   // another number when `Ui` changes: outputs of other versions share the page
-  const key = Symbol.for("letta_nb.ui.3");
+  const key = Symbol.for("letta_nb.ui.4");
   shared[key] ??= new Map();
   const known = shared[key];
   let ui = uid ? known.get(uid) : undefined;
@@ -65,11 +72,14 @@ export function uiOf(uid: string): Ui {
       open: new Map(),
       all: null,
       full: false,
-      middle: false,
+      middle: new Set(),
       pane: "transcript",
       zoom: null,
       speed: 1,
       sought: unsought(),
+      raw: "",
+      top: 0,
+      left: null,
       stopped: null,
       reasons: new Map(),
       answers: new Map(),

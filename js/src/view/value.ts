@@ -10,8 +10,9 @@ const CHILDREN = 20;
 const COLUMNS = 8;
 const ROWS = 20;
 
-export function valueView(text: string): HTMLElement {
-  const json = parse(text);
+/** `asReceived`: with what is escaped in JSON as it was escaped. */
+export function valueView(text: string, asReceived = false): HTMLElement {
+  const json = parse(text, asReceived);
   if (!json) return textView(text);
   const short = line(json, ONE_LINE + 1);
   if (short.length <= ONE_LINE) return h("pre", "", ...highlight(json));

@@ -15,6 +15,7 @@ import { Header, STATUS, statusOf } from "./header";
 import { Keys } from "./keys";
 import { Lanes } from "./lanes";
 import { Legend } from "./legend";
+import { Reader } from "./reader";
 import { LOST, SayLine } from "./says";
 import { Scale } from "./scale";
 import { Scrubber } from "./scrubber";
@@ -47,6 +48,7 @@ export class View {
   private readonly bodies: Record<Pane, HTMLElement>;
   private panes: Partial<Record<Pane, Shown>> | null = null;
   private readonly announcer: Announcer;
+  private readonly reader: Reader;
   private readonly card: Card;
   private dirty: Dirty = clean();
   private frame = 0;
@@ -76,8 +78,9 @@ export class View {
     this.transcript = new Transcript(ctx, signal);
     const text = h("div", "", this.transcript.element);
     this.bodies = { transcript: text, raw: h("div"), memory: h("div"), context: h("div") };
-    this.tabs = new Tabs(ctx, this.bodies, () => (ctx.ui.sought.open ? void this.find?.close() : void this.seek()));
+    this.tabs = new Tabs(ctx, this.bodies, () => void ((this.find && this.closeFind()) || this.search()));
     this.announcer = new Announcer(ctx);
+    this.reader = new Reader(this.root, ctx.ui, () => this.rest(), signal);
     parent.append(this.host);
     // what is behind is looked up before there is anything of ours to lay out
     this.listen(signal);
@@ -144,7 +147,7 @@ export class View {
 
   /** Escape: the card, the menu, the search, the zoom, the earlier moment; then out of the view. */
   private close(): boolean {
-    if (this.card.close() || this.tabs.closeMenu() || this.find?.close()) return true;
+    if (this.card.close() || this.tabs.closeMenu() || this.closeFind()) return true;
     if (this.ctx.ui.zoom) this.zoom(null);
     else if (this.store.moment !== null) this.ctx.travel(null);
     else return false;
@@ -154,29 +157,41 @@ export class View {
   /** In the raw events, which have a box of their own, there; else in the transcript. */
   private search(): void {
     if (this.ctx.ui.pane === "raw") this.bodies.raw.querySelector("input")?.focus();
-    else void this.seek();
+    else this.seek();
   }
 
-  private async seek(): Promise<void> {
-    await this.loadFind();
-    this.find?.open();
+  private seek(): void {
+    const { ui } = this.ctx;
+    ui.pane = "transcript";
+    ui.sought.open = true;
+    if (this.find) this.find.open();
+    else void this.loadFind(true).finally(() => this.later());
   }
 
-  /** The search bar comes when it is first asked for. */
-  private async loadFind(): Promise<void> {
+  /** The search bar comes when it is first asked for; `typed`: to be typed into. */
+  private async loadFind(typed: boolean): Promise<void> {
     this.seeking = true;
     const more = await this.ctx.more();
     if (this.find || !more) return;
     const { ctx, transcript } = this;
     this.find = more.finder(ctx, transcript.list, this.signal);
     transcript.element.before(this.find.element);
-    this.later();
+    if (typed && ctx.ui.sought.open) this.find.open();
+  }
+
+  private closeFind(): boolean {
+    const { sought } = this.ctx.ui;
+    if (this.find || !sought.open) return this.find?.close() ?? false;
+    // it is on its way
+    sought.open = false;
+    this.ctx.redraw();
+    return true;
   }
 
   private drawFind(): void {
     const { open } = this.ctx.ui.sought;
     // a filter was set without it, or another view of this run has it open; asked for once each time
-    if (open && !this.seeking) void this.loadFind();
+    if (open && !this.seeking) void this.loadFind(false).finally(() => this.later());
     if (!open) this.seeking = false;
     this.find?.update();
   }
@@ -191,6 +206,8 @@ export class View {
 
   private listen(signal: AbortSignal): void {
     keepKeys(this.host, signal);
+    // who has the focus is about to press a key: what it asks for is there by then
+    this.host.addEventListener("focusin", () => this.ctx.outside.more().catch(() => {}), { once: true, signal });
     followTheme(this.host, this.root, () => this.later(), signal);
     const stop = this.store.listen((dirty) => {
       merge(this.dirty, dirty);
@@ -239,6 +256,7 @@ export class View {
     this.drawPane(dirty, fall);
     if (store.moment === null) this.announcer.look();
     this.opened = false;
+    this.reader.keep();
     const status = statusOf(ctx);
     const prompt = store.entries.find((entry) => entry.kind === "user")?.text.slice(0, 60) ?? "";
     set(this.root, { "aria-label": `Letta run, ${STATUS[status].toLowerCase()}${prompt && `: ${prompt}`}` });
@@ -255,6 +273,12 @@ export class View {
     if (pane === "transcript") return;
     if (this.panes) this.panes[pane]?.update();
     else void this.load();
+  }
+
+  /** What can have the focus whatever is drawn. */
+  private rest(): HTMLElement | null {
+    const { pane } = this.ctx.ui;
+    return pane === "transcript" ? this.transcript.box : this.tabs.tab(pane);
   }
 
   private async more(): Promise<More | null> {
@@ -305,7 +329,7 @@ export class View {
       if (live) this.rescale();
       this.scale = new Scale(from, to);
     }
-    this.legend.update(fall);
+    this.legend.update(fall, whole);
     this.lanes.update(whole, this.scale, live, store.moment);
     this.scrubber.update(whole, this.scale, live, this.find?.times ?? []);
     this.drawZoom();

@@ -70,6 +70,7 @@ class Again:
             uid=self._run.uid,
             timed=self._run.timed,
             redacted=self._run.redacted,
+            trial=self._run.trial,
             record=record,
         )
 

@@ -242,12 +242,14 @@ def _all_frames(options: argparse.Namespace, kind: str) -> int:
 
 
 def _table(grain: Any, options: argparse.Namespace) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
-    """One table, and what was left out of it."""
-    from letta_nb import frames
+    """One table, without keys of providers as any file of ours, and what was left out of it."""
+    from letta_nb import frames, redaction
+    from letta_nb.reading import Reading
 
+    reading = Reading(options.files, _on_error(options))
     with warnings.catch_warnings(action="ignore", category=UserWarning):
-        table = frames.frame(grain, options.files, on_error=_on_error(options))
-    return table, [(one["source"], one["error"]) for one in table.attrs.get("unread", ())]
+        table = frames.frame(grain, map(redaction.redacted, reading))
+    return table, list(reading.unread)
 
 
 def _on_error(options: argparse.Namespace) -> Literal["raise", "collect"]:

@@ -3,7 +3,7 @@
 Names are flat snake_case after OpenTelemetry GenAI, units in the name. A value is None where the wire does not tell
 it, and never 0. The ids join: `run_id` is the wire's, or the Run's own `uid` for servers that send none; `step_id` is
 the wire's, or `run_id:step_index` (servers before 0.7.9); `step_index` counts from 0. A cost is None where no price is
-known, and `price_date` stands where there is one.
+known, and `price_date` stands where there is one. `trial`, `request_model` and `repeat` are a fan-out's (see `trials`).
 """
 
 from __future__ import annotations
@@ -92,6 +92,21 @@ _OWNERS: list[Column[View]] = [
 ]
 
 
+def _trial(name: str) -> Callable[[View], Values]:
+    return lambda view: view.per_run(lambda run: None if run.trial is None else getattr(run.trial, name))
+
+
+# which send of a fan-out a run is, told by its file too
+_AGENT_NAME: Column[View] = _Run("agent_name", "string", _run("agent_name"))
+_TRIAL = [
+    _Run("trial", "Int64", _trial("number")),
+    _Run("request_model", "string", _trial("request_model")),
+    _Run("repeat", "Int64", _trial("repeat")),
+]
+# behind `run_id` in each table of a fan-out
+TRIALS: list[Column[View]] = [_TRIAL[0], _AGENT_NAME, *_TRIAL[1:]]
+
+
 def _usage(name: str) -> Callable[[View], Values]:
     get = attrgetter(name)
     return lambda view: view.per_run(lambda run: get(run.usage or Usage()))
@@ -121,7 +136,7 @@ def _some(values: list[int | None]) -> int | None:
 RUNS: list[Column[RunView]] = [
     _RUN_ID,
     *_OWNERS,
-    _Run("agent_name", "string", _run("agent_name")),
+    _AGENT_NAME,
     _Run("model", "string", _run("model")),
     _Run("server", "string", _run("server")),
     _Run("status", "string", _run("status")),
@@ -147,6 +162,7 @@ RUNS: list[Column[RunView]] = [
     _Run("event_count", "Int64", _run("event_count")),
     *(_Run(name, "Int64", _usage(name)) for name in _TOKENS),
     *_COST,
+    *_TRIAL,
 ]
 
 

@@ -6,7 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from letta_nb import align, compare_text, deltas, feed, marimo_cells, page, parting, paths, record, static_html
+from letta_nb import (
+    align,
+    compare_text,
+    deltas,
+    feed,
+    marimo_cells,
+    page,
+    parting,
+    paths,
+    record,
+    redaction,
+    static_html,
+)
 from letta_nb.align import Side, StepPair
 from letta_nb.compare_text import Both
 from letta_nb.deltas import Figure
@@ -84,16 +96,24 @@ class Comparison:
         return compare_text.text(self._both)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/html": self._fragment(), "text/plain": str(self)}
+        its = self._without_keys()
+        return {"text/html": its._fragment(), "text/plain": str(its)}
 
     def _display_(self) -> Any:
         """What marimo shows: scripts run there in a frame of their own."""
         return marimo_cells.frame(str(self.to_html()))
 
     def to_html(self, path: str | Path | None = None) -> str | Path:
-        """The comparison as a page that needs no kernel and no network: its HTML, or its path if one is given."""
-        html = static_html.document("Compare two Letta runs", self._fragment())
+        """The comparison as a page that needs no kernel and no network: its HTML, or its path if one is given.
+
+        Without keys of providers, as in a run file.
+        """
+        html = static_html.document("Compare two Letta runs", self._without_keys()._fragment())
         return paths.told(html, path, "to_html", "compare.html")
+
+    def _without_keys(self) -> Comparison:
+        runs = redaction.redacted(self.a), redaction.redacted(self.b)
+        return self if runs == (self.a, self.b) else Comparison(*runs)
 
     def _fragment(self) -> str:
         bare = compare_text.html(self._both)

@@ -105,7 +105,7 @@ class Connection:
         limit: int | None,
     ) -> Pages:
         parameters: dict[str, Any] = {"agent_id": agent_id, "conversation_id": conversation, "order": "desc"}
-        parameters["statuses"] = [statuses] if isinstance(statuses, str) else list(statuses or ()) or None
+        parameters["statuses"] = history.statuses_of(statuses)
         return Pages(self.flows, "/v1/runs/", parameters, limit=limit, since=history.since_of(since))
 
     def _message_pages(self, agent_id: str, conversation: str | None, limit: int | None) -> Pages:

@@ -66,9 +66,9 @@ def _times(a: Run, b: Run) -> Iterator[Figure]:
         one, two = _total(a, falls[0], kind), _total(b, falls[1], kind)
         if max(one or 0, two or 0) < _LEAST:
             continue
-        figure = _timed(label, one, two)
-        bounds = ["≤ " * (kind in fall.at_most) for fall in falls]
-        yield Figure(label, bounds[0] + figure.a, bounds[1] + figure.b, "") if any(bounds) else figure
+        bounds = [kind in fall.at_most for fall in falls]
+        figure = _timed(label, one, two, *bounds)
+        yield figure._replace(difference="") if any(bounds) else figure
 
 
 def _total(run: Run, fall: phases.Waterfall, kind: phases.PhaseKind) -> int | None:
@@ -79,9 +79,15 @@ def _total(run: Run, fall: phases.Waterfall, kind: phases.PhaseKind) -> int | No
     return fall.totals.get(kind, 0) if known else None
 
 
-def _timed(label: str, a: int | None, b: int | None) -> Figure:
-    one, two = ("not timed" if ns is None else figures.time(ns) if ns >= _LEAST else "none" for ns in (a, b))
+def _timed(label: str, a: int | None, b: int | None, *at_most: bool) -> Figure:
+    one, two = (_time(ns, bound) for ns, bound in zip((a, b), at_most or (False, False), strict=True))
     return Figure(label, one, two, more(a, b))
+
+
+def _time(ns: int | None, at_most: bool) -> str:
+    if ns is None:
+        return "not timed"
+    return "none" if ns < _LEAST else f"≤ {figures.bound(ns)}" if at_most else figures.time(ns)
 
 
 def more(a: int | None, b: int | None) -> str:

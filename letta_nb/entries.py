@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, cast
 
+from letta_nb.cleaning import clean
+
 Status = Literal["running", "completed", "requires_approval", "interrupted", "cancelled", "failed"]
 Kind = Literal[
     "user", "system", "reasoning", "hidden_reasoning", "assistant", "tool_call", "summary", "compaction", "unknown"
@@ -18,6 +20,8 @@ LegKind = Literal["message", "answer", "resume"]
 # what became of a person's Stop: not answered yet; done; nothing was running; this server cannot; it said no; no answer
 CancelOutcome = Literal["asked", "cancelled", "nothing", "unsupported", "refused", "unheard"]
 Source = Literal["client", "server"]
+# characters of a call's arguments in its repr
+_SHOWN = 60
 
 
 class Buffer:
@@ -73,7 +77,7 @@ class Entry:
         return str(self.buffer)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class ToolCallEntry(Entry):
     """A tool call and its return: `returned_at` is None until there is one.
 
@@ -114,6 +118,15 @@ class ToolCallEntry(Entry):
     def settled(self) -> bool:
         """This run waits for nothing more of it: it has returned, or another run hears of it."""
         return self.has_returned or self.answered_elsewhere
+
+    def __repr__(self) -> str:
+        """`<rent_bike({"city": "Oslo"}) call-1, pending>`: what a list of calls is read by."""
+        arguments = " ".join(self.arguments[: 4 * _SHOWN].split())
+        if len(arguments) > _SHOWN:
+            arguments = f"{arguments[: _SHOWN - 1]}…"
+        told = f"{self.name or 'tool'}({arguments}) {self.tool_call_id or ''}".rstrip()
+        state = self.status if self.has_returned else self.approval
+        return clean(f"<{told}, {state}>" if state else f"<{told}>")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -176,6 +189,18 @@ class Leg:
     calls: dict[str, CallTimes] = field(default_factory=dict[str, CallTimes])
     first_event: int = 0
     run_id: str | None = None
+
+
+class TrialFacts(NamedTuple):
+    """Which send of a fan-out a run is: `fan_out` is an id of all of them, `number` its place among them.
+
+    `request_model` is what was asked for, the agent's own where nothing was; `repeat` counts from 0.
+    """
+
+    fan_out: str
+    number: int
+    request_model: str | None
+    repeat: int
 
 
 @dataclass(slots=True, kw_only=True)

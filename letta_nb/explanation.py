@@ -144,7 +144,11 @@ def _fate(run: Run) -> str:
     if run.status == "running":
         return "It goes on: this is what can be said so far."
     verdict = words.verdict(run) if run.status in ("failed", "interrupted") else None
-    return "" if verdict is None else " ".join(filter(None, (verdict.sentence, verdict.more, verdict.words)))
+    if verdict is None:
+        return ""
+    # no transcript stands below, but the notes
+    more = "" if verdict.more == words.KEPT else verdict.more
+    return " ".join(filter(None, (verdict.sentence, more, verdict.words)))
 
 
 def _unknown(facts: Facts) -> Iterator[str]:

@@ -24,6 +24,16 @@ def time(ns: int) -> str:
     return _clock_face(_round(ms / 1000))
 
 
+def bound(ns: int) -> str:
+    """`7 ms` of 6.6 ms: as `time`, of what is at most so long, which no rounding may make shorter than it is."""
+    for unit, most, told in ((100_000, 9, 10), (1_000_000, 999, 1), (10_000_000, 999, 100), (100_000_000, 599, 10)):
+        number = -(-ns // unit)
+        if number <= most:
+            places = len(str(told)) - 1
+            return f"{number / told:.{places}f} {'ms' if unit <= 1_000_000 else 's'}"
+    return _clock_face(-(-ns // 1_000_000_000))
+
+
 def patience(ns: int) -> str:
     """How long a person was waited for: `0:42`; under a second as any other time."""
     return time(max(ns, 0)) if ns < 999_500_000 else _clock_face(_round(ns / 1e9))

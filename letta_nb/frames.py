@@ -12,8 +12,10 @@ Options, for each of the tables:
   backend    "pyarrow": Arrow dtypes, as `dtype_backend` of pandas' readers
   on_error   "collect": files that cannot be read, and the second of two runs with one id, are left out, told of in a
              warning and listed in `.attrs["unread"]`, a dict each with `source` and `error`; by default they raise
-             InputError, as do a pattern without a match and what is no run. A last line that was cut off raises
-             nothing: it is listed and warned of whatever this says, and the run is there without it
+             InputError, as do a pattern without a match and what is no run. Of two files of one run, one of which was
+             cut off, the whole one is read, whatever their order: runs of files that were cut off come last. A last
+             line that was cut off raises nothing: it is listed and warned of whatever this says, and the run is there
+             without it
   progress   a bar: always, never, or (None) once reading takes longer than 2 s
 """
 
@@ -57,6 +59,9 @@ def runs_df(x: Runs, **options: Unpack[Options]) -> pd.DataFrame:
     `x`: a Run, several, a path or a pattern of paths. `columns=[...]`: those alone; `names="otel"`: dotted names;
     `backend="pyarrow"`: Arrow dtypes; `on_error="collect"`: what cannot be read is left out, warned of and listed in
     `.attrs["unread"]`; `progress`: a bar always, never, or (None) where it takes long. The same for all six tables.
+
+    `llm_duration_s`, `tool_duration_s` and `overhead_s` are sums over the run's steps or calls, and NA as soon as one
+    of them is: what is left would pass for all of it. `steps_df` and `tools_df` have what is known.
     """
     return frame("runs", x, **options)
 
@@ -65,7 +70,9 @@ def steps_df(x: Runs, **options: Unpack[Options]) -> pd.DataFrame:
     """One row a step (one model call and its tools), with its times; its tokens where the server tells them.
 
     `start_time` is the end of the step before, or the request. `ttft_s` and `llm_duration_s` count from there, and are
-    NA where arrival does not tell (steps delivered whole). `tool_duration_s` is NA where a step had several tools.
+    NA where arrival does not tell (steps delivered whole). `ttft_s` is always by arrival, and `llm_duration_s` is the
+    server's figure where it tells one (`duration_source` is then "server"): of two clocks, the second may be the
+    shorter. `tool_duration_s` is NA where a step had several tools.
     `overhead_s` is what is left (the server's commits, queueing): NA where a tool's time is by arrival, which holds it.
     """
     return frame("steps", x, **options)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -27,6 +27,7 @@ _SINCE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _PAGE = 100
 PENDING = "waiting for approval"
+RUN_STATUSES = ("created", "running", *ENDED)
 
 
 class Pages:
@@ -149,6 +150,17 @@ def _time(text: Any) -> datetime | None:
     except ValueError:
         return None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def statuses_of(statuses: str | Sequence[str] | None) -> list[str] | None:
+    """The statuses of runs that a server is asked for. Raises InputError for one that it would find none of."""
+    wanted = [statuses] if isinstance(statuses, str) else list(statuses or ())
+    for status in wanted:
+        if status not in RUN_STATUSES:
+            raise errors.InputError(
+                f"A server has no runs of status {status!r:.80}. Its statuses are {', '.join(RUN_STATUSES)}."
+            )
+    return wanted or None
 
 
 def event_of(row: Mapping[str, Any]) -> events.AnyEvent:

@@ -3,10 +3,13 @@
 One trace a run: `invoke_agent` for all of it; in it a `chat` span a step, with the tokens that the server tells, and an
 `execute_tool` span a call. Ids are made of the run's and its steps' ids: exported again, it is the same trace.
 
-A span is as long as was measured, and `letta.duration_source` says by whom: "client", by arrival, or "server". What
-nobody measured ("none": a step that came whole, calls that returned together) is a span without length at the time at
-which it arrived; `letta.duration_at_most` then bounds it, in seconds, where anything does. A server says how long its
-part took and not when: it is put where it can first have begun. Texts are in attributes only if they are asked for.
+A span is as long as was measured, and `letta.duration_source` says by whom: "client", by arrival, or "server". The span
+of what nobody measured ("none": a step that came whole, calls that returned together) bounds it and does not measure
+it: from when it could first have begun to when all of it had arrived, `letta.duration_at_most` in seconds. Where
+nothing bounds it, it has no length. A server says how long its part took and not when: where arrival tells, a model's
+span then ends no earlier than the last of what it said arrived, and the time to its first chunk, which is by arrival
+and counts from the span's start, is left out where that chunk came before it; see `span_times`. Texts are in attributes
+only if they are asked for.
 """
 
 from __future__ import annotations
@@ -15,14 +18,17 @@ import hashlib
 import importlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
+from letta_nb import redaction
 from letta_nb._version import __version__
 from letta_nb.entries import Entry, Step, ToolCallEntry, Usage
 from letta_nb.errors import ConfigurationError, ConnectionFailed, InputError
 from letta_nb.reading import Reading, Runs
+from letta_nb.redaction_rules import Redact, rules_of
 from letta_nb.run import Run
 from letta_nb.semconv import ATTRIBUTES
+from letta_nb.span_times import SpanTimes, Timed
 from letta_nb.step_views import StepView, approval_wait
 from letta_nb.views import PerRun, ToolView, base, run_id, step_ids
 
@@ -69,31 +75,34 @@ class Span(TypedDict):
     status: Status
 
 
-def to_otel(x: Runs, exporter: Any = None, *, content: bool = False) -> list[Span]:
+def to_otel(
+    x: Runs,
+    exporter: Any = None,
+    *,
+    content: bool = False,
+    redact: Redact = (),
+    redact_fields: str | Iterable[str] = (),
+) -> list[Span]:
     """The spans of runs, and what else `runs_df` takes; sent by `exporter` (any `SpanExporter`) if there is one.
 
-    `content`: with prompts, answers, reasoning, arguments and results, which may be anything. Raises InputError for a
-    run without times, ConfigurationError without `opentelemetry-sdk` and ConnectionFailed if the exporter fails.
+    `content`: with prompts, answers, reasoning, arguments and results, which may be anything. `redact`,
+    `redact_fields`: what is left out of them, as in `run.save`: keys of providers always are, unless `redact` is False.
+    Raises InputError for a run without times, ConfigurationError without `opentelemetry-sdk` and ConnectionFailed if
+    the exporter fails.
     """
+    rules = rules_of(redact, redact_fields)
     told: list[Span] = []
-    for run in Reading(x, progress=None if exporter else False):
+    for run in Reading(x):
         if not run.timed:
             raise InputError(
                 f"The run {run_id(run)} has no times, without which there is no span: it was not recorded."
             )
-        spans = _Trace(run, content).spans()
+        spans = _Trace(redaction.without(run, rules), content).spans()
         if exporter is not None:
             _send(spans, exporter)
         told += spans
+    redaction.tell_missed(rules, "these runs")
     return told
-
-
-class _Timed(NamedTuple):
-    """From when to when, ns since the request, and who measured it."""
-
-    start: int
-    end: int
-    source: str
 
 
 class _Trace:
@@ -105,11 +114,12 @@ class _Trace:
         self._id = run_id(run)
         self._zero = base(run)
         self._steps = StepView([run])
+        self._times = SpanTimes(run, self._steps)
 
     def spans(self) -> list[Span]:
         """The run's own first, then step by step: the model's, and those of its tools."""
         run = self._run
-        chats = [self._chat_time(step) for step in run.steps]
+        chats = list(map(self._times.chat, run.steps))
         errors = ToolView([run]).errors
         made: list[Span] = []
         for step, time in zip(run.steps, chats, strict=True):
@@ -120,7 +130,7 @@ class _Trace:
         end = run.ended_at if run.ended_at is not None else run.log.at[-1] if run.log else 0
         return [self._agent(max(end, last)), *made]
 
-    def _span(self, name: str, kind: Literal["CLIENT", "INTERNAL"], key: str, time: _Timed, facts: _Facts) -> Span:
+    def _span(self, name: str, kind: Literal["CLIENT", "INTERNAL"], key: str, time: Timed, facts: _Facts) -> Span:
         error, message = facts.pop("error.type", None), facts.pop("error.message", None)
         attributes = {name: _clean(value) for name, value in facts.items() if value is not None}
         if error is not None:
@@ -162,7 +172,7 @@ class _Trace:
             facts["gen_ai.input.messages"] = _json(self._asked())
             said = [_text(entry) for entry in run.entries if entry.kind == "assistant"]
             facts["gen_ai.output.messages"] = _json(_answer(said, run.stop_reason))
-        return self._span(name, "CLIENT", "", _Timed(0, end, "client"), facts)
+        return self._span(name, "CLIENT", "", Timed(0, end, "client"), facts)
 
     def _owners(self) -> _Facts:
         return {
@@ -176,21 +186,11 @@ class _Trace:
 
     # -- its steps -----------------------------------------------------------------------------------------------------
 
-    def _chat_time(self, step: Step) -> _Timed:
-        starts, ends = self._steps.spans
-        start, end, took = starts[step.index], ends[step.index], self._steps.llm[step.index]
-        if start is None or end is None or took is None:
-            at = step.first_at if step.first_at is not None else start or 0
-            return _Timed(at, at, "none")
-        by_server = isinstance(step.server.get("llm_request_ns"), int)
-        # clocks of two machines: the model is not asked for longer than its step took
-        return _Timed(start, min(start + took, max(end, start)), "server" if by_server else "client")
-
-    def _chat(self, step: Step, time: _Timed) -> Span:
+    def _chat(self, step: Step, time: Timed) -> Span:
         run, index, row = self._run, step.index, step.server
         model = _word(row.get("model")) or run.model
         provider = _word(row.get("provider_name")) or run.provider
-        ttft, stop = self._steps.ttft[index], _word(row.get("stop_reason"))
+        first, stop = self._times.first_chunk(step, time), _word(row.get("stop_reason"))
         facts: _Facts = {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": _PROVIDERS.get(provider, provider) if provider else "letta",
@@ -199,11 +199,12 @@ class _Trace:
             "gen_ai.request.stream": run.delivery == "token",
             "gen_ai.response.id": step.reply_id,
             "gen_ai.response.finish_reasons": [stop] if stop else None,
-            "gen_ai.response.time_to_first_chunk": None if ttft is None else ttft / 1e9,
+            "gen_ai.response.time_to_first_chunk": None if first is None else first / 1e9,
             **{ATTRIBUTES[name]: _count(row.get(key)) for name, key in _TOKENS.items()},
             "letta.step_id": step_ids(run)[index],
             "letta.step_index": index,
             "letta.duration_source": time.source,
+            "letta.duration_at_most": _bound(time),
             "error.type": self._error(index, "type"),
             "error.message": self._error(index, "message"),
         }
@@ -228,22 +229,8 @@ class _Trace:
 
     # -- their tools ---------------------------------------------------------------------------------------------------
 
-    def _tool_time(self, call: ToolCallEntry, chat: _Timed) -> _Timed:
-        if call.duration is None:
-            known = [at for at in (call.returned_at, call.last_at) if at is not None]
-            at = known[0] if known else chat.end
-            return _Timed(at, at, "none")
-        if call.duration_source == "client" and call.returned_at is not None:
-            return _Timed(call.returned_at - call.duration, call.returned_at, "client")
-        if self._run.delivery == "step":
-            # of a step that came whole the server's figures are all there is: the tool ran after the model
-            start = chat.end if chat.source == "server" else (call.returned_at or chat.end) - call.duration
-        else:
-            start = call.last_at if call.last_at is not None else chat.end
-        return _Timed(max(start, 0), max(start, 0) + call.duration, str(call.duration_source))
-
-    def _tool(self, call: ToolCallEntry, chat: _Timed, error: str | None, message: str | None) -> Span:
-        time, waited = self._tool_time(call, chat), approval_wait(call)
+    def _tool(self, call: ToolCallEntry, chat: Timed, error: str | None, message: str | None) -> Span:
+        time, waited = self._times.tool(call, chat), approval_wait(call)
         failed = message is not None
         facts: _Facts = {
             "gen_ai.operation.name": "execute_tool",
@@ -256,7 +243,7 @@ class _Trace:
             "letta.approval": call.approval,
             "letta.approval_wait": None if waited is None else waited / 1e9,
             "letta.duration_source": time.source,
-            "letta.duration_at_most": None if call.at_most is None else call.at_most / 1e9,
+            "letta.duration_at_most": _bound(time),
             "error.type": (error or "tool_error") if failed else None,
             # a tool's own words are content
             "error.message": message if failed and self._content else None,
@@ -269,6 +256,11 @@ class _Trace:
 
 
 _Facts = dict[str, Value | None]
+
+
+def _bound(time: Timed) -> float | None:
+    """s: what is at most the length of what nobody measured."""
+    return time.length / 1e9 if time.source == "none" and time.length else None
 
 
 def _hex(text: str, size: int) -> str:

@@ -24,10 +24,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from letta_nb import frames, paths
+from letta_nb import frames, paths, redaction
 from letta_nb.columns import TABLES, Grain
 from letta_nb.errors import ConfigurationError, InputError
 from letta_nb.reading import OnError, Reading, Runs, Unread
+from letta_nb.redaction_rules import Redact, rules_of
 from letta_nb.run import Run
 from letta_nb.views import run_id
 
@@ -66,13 +67,17 @@ def to_parquet(
     on_error: OnError = "raise",
     progress: bool | None = None,
     timestamps: Unit = "ns",
+    redact: Redact = (),
+    redact_fields: str | Iterable[str] = (),
 ) -> Written:
     """Write the six tables of runs into the Parquet data set `dir`, new or not; runs that it has are replaced.
 
     `x` as for `runs_df`. Some runs at a time are held, as many as have 100,000 events together. `on_error="collect"`:
     files that cannot be read are left out and listed in the result's `unread`. `timestamps`: their unit, "us" for
-    Spark, which reads no nanoseconds. Raises InputError, and ConfigurationError without pyarrow.
+    Spark, which reads no nanoseconds. `redact`, `redact_fields`: what is left out, as in `run.save`: keys of providers
+    always are, unless `redact` is False. Raises InputError, and ConfigurationError without pyarrow.
     """
+    rules = rules_of(redact, redact_fields)
     target = paths.named(dir, "to_parquet", "data")
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file. Name a folder: the data set has many files.")
@@ -81,8 +86,9 @@ def to_parquet(
     reading = Reading(x, on_error, progress)
     written = Written(target)
     data = _DataSet(target, timestamps)
-    for day, runs in _by_day(reading):
+    for day, runs in _by_day(redaction.without(run, rules) for run in reading):
         data.put(day, runs, written)
+    redaction.tell_missed(rules, "these runs")
     written.unread = reading.unread
     return written
 

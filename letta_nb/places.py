@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
-from letta_nb import marimo_cells, notebook, static_html, text
+from letta_nb import marimo_cells, notebook, redaction, static_html, text
 from letta_nb.run import Run
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class JupyterOutput:
         """
         if self._handle is None:
             return
-        spare = {"text/html": static_html.spare(run), "text/plain": ""}
+        spare = {"text/html": static_html.spare(redaction.redacted(run.still())), "text/plain": ""}
         if self._spare is None:
             plain = text.transcript(run, plain=True)
             self._handle.update({**widget.view(), "text/html": "", "text/plain": plain}, raw=True)

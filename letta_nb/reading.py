@@ -18,6 +18,7 @@ from letta_nb.run import Run
 
 Runs = Run | str | Path | Iterable["Run | str | Path"]
 OnError = Literal["raise", "collect"]
+Ids = tuple[str, str]
 
 
 class Unread(NamedTuple):
@@ -44,41 +45,95 @@ class Reading:
     progress: bool | None = None
     unread: list[Unread] = field(default_factory=list[Unread])
     _sources: dict[str, str] = field(default_factory=dict[str, str])
+    # by the Run's own id: of those that the server told none
+    _nameless: dict[str, str] = field(default_factory=dict[str, str])
+    _cut: set[str] = field(default_factory=set[str])
 
     def __post_init__(self) -> None:
         if self.on_error not in ("raise", "collect"):
             raise InputError(f'on_error={self.on_error!r} is not known. Say "raise" or "collect".')
 
     def __iter__(self) -> Iterator[Run]:
-        """Each run as it stands now. Of two with one id, whose rows could not be told apart, the second is an error."""
-        total = len(self.x) if isinstance(self.x, Sized) and not isinstance(self.x, str) else None
-        for item in counted(_flat(self.x), "runs", total, self.progress):
+        """Each run as it stands now. Of two with one id, whose rows could not be told apart, the second is an error.
+
+        Where errors are collected, a file that was cut off comes last: a whole one of the same run is wanted more.
+        """
+        items, total = self._counted()
+        progress = False if self.progress is None and isinstance(self.x, Run) else self.progress
+        cut: dict[str, list[tuple[Ids, int, str]]] = {}
+        for item in counted(items, "runs", total, progress):
             source = "" if isinstance(item, Run) else str(item)
-            try:
-                found = [item] if isinstance(item, Run) else record.load_all(item)
-            except (InputError, OSError) as problem:
-                self._failed(source, problem)
-                continue
-            for run in found:
+            for run in self._found(item, source):
                 still = run.still()
-                try:
-                    self._distinct(still, source)
-                except InputError as problem:
-                    self._failed(source, problem)
+                if still.partial and source not in ("", "-") and self.on_error == "collect":
+                    cut.setdefault(still.uid, []).append((_ids(still), still.event_count, source))
                 else:
-                    self._whole(still, source)
-                    yield still
+                    yield from self._taken(still, source)
+        for files in cut.values():
+            yield from self._longest(files)
+
+    def _counted(self) -> tuple[Iterator[Run | Path], int | None]:
+        """What is to be read, and how much that is where it is known before: of names, and of runs that are here."""
+        items = _flat(self.x)
+        several: list[Any] = [self.x] if isinstance(self.x, str | Path) else list(self.x) if _is_list(self.x) else []
+        if several and all(isinstance(its, str | Path | Run) for its in several):
+            held = list(items)
+            return iter(held), len(held)
+        return items, len(self.x) if isinstance(self.x, Sized) and not _is_list(self.x) else None
+
+    def _found(self, item: Run | Path, source: str) -> list[Run]:
+        try:
+            return [item] if isinstance(item, Run) else record.load_all(item)
+        except (InputError, OSError) as problem:
+            self._failed(source, problem)
+            return []
+
+    def _taken(self, run: Run, source: str) -> Iterator[Run]:
+        try:
+            self._distinct(run, source)
+        except InputError as problem:
+            self._failed(source, problem)
+        else:
+            self._whole(run, source)
+            yield run
+
+    def _longest(self, files: list[tuple[Ids, int, str]]) -> Iterator[Run]:
+        """Of a run whose files were cut off the one that holds most, unless the run was there whole."""
+        longest = max(files, key=lambda file: file[1])
+        ids, _, best = longest
+        there = self._place(ids)
+        where = f"longer in {best}" if there is None else f"{'' if there in self._cut else 'whole '}in {there}"
+        for file in files:
+            if there is not None or file is not longest:
+                why = f"It is cut off, and the same run is {where if there != '' else 'there whole'}."
+                self.unread.append(Unread(file[2], why))
+        if there is None:
+            for run in self._found(Path(best), best):
+                yield from self._taken(run, best)
+
+    def _place(self, ids: Ids) -> str | None:
+        """Where a run was read that is the same."""
+        return self._sources.get(ids[0], self._nameless.get(ids[1]))
 
     def _distinct(self, run: Run, source: str) -> None:
-        run_id = run.run_id or run.uid
-        if run_id not in self._sources:
-            self._sources[run_id] = source
+        ids = _ids(run)
+        there = self._place(ids)
+        if there is None:
+            self._sources[ids[0]] = source
+            if run.run_id is None:
+                self._nameless[run.uid] = source
+            else:
+                self._sources.setdefault(run.uid, source)
+            if run.partial:
+                self._cut.add(source)
             return
-        places = sorted({source, self._sources[run_id]} - {""})
+        places = sorted({source, there} - {""})
         where = f" ({' and '.join(places)})" if places else ""
+        cut = [place for place in places if place in self._cut or (place == source and run.partial)]
+        one = f"{cut[0]} is cut off: pass the other." if len(cut) == 1 and len(places) == 2 else "Pass one of them."
         raise InputError(
-            f"Two runs have the id {run_id}{where}: the same run twice, or a run and its resumed stream? Their rows "
-            "could not be told apart. Pass one of them."
+            f"Two runs have the id {ids[0]}{where}: the same run twice, or a run and its resumed stream? Their rows "
+            f"could not be told apart. {one}"
         )
 
     def _whole(self, run: Run, source: str) -> None:
@@ -90,6 +145,11 @@ class Reading:
         if self.on_error == "raise":
             raise problem if isinstance(problem, InputError) else InputError(f"{source} cannot be read: {problem}")
         self.unread.append(Unread(source, str(problem)))
+
+
+def _ids(run: Run) -> Ids:
+    """The run's id, and the one that its copies share though they were cut off before the server told the first."""
+    return run.run_id or run.uid, run.uid
 
 
 def _flat(x: Any) -> Iterator[Run | Path]:
@@ -105,4 +165,16 @@ def _flat(x: Any) -> Iterator[Run | Path]:
         for one in cast("Iterable[Any]", x):
             yield from _flat(one)
     else:
-        raise InputError(f"A Run, several Runs, a path or a pattern of paths was expected, not {type(x).__name__}.")
+        raise InputError(
+            f"A Run, several Runs, a path or a pattern of paths was expected, not {type(x).__name__}.{_instead(x)}"
+        )
+
+
+def _is_list(x: Any) -> bool:
+    return isinstance(x, list | tuple)
+
+
+def _instead(x: Any) -> str:
+    if hasattr(x, "runs"):
+        return ' A server\'s runs are client.runs("my-agent", limit=100).'
+    return " Collect them first: [run async for run in runs]." if hasattr(x, "__aiter__") else ""

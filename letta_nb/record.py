@@ -2,7 +2,7 @@
 events, a line each (`.ndjson`, see `transcripts`). Reading is the same fold.
 
 Run file, version 1, one JSON object a line, readable by `jq`:
-  {"letta_nb": 1, "run": {...}}             first: the request and who it went to
+  {"letta_nb": 1, "run": {...}}             first: the request, who it went to, its "trial" in a fan-out
   {"at": 0.1554, "data": {...}}             an event as received, `at` in seconds since the request; also "event" and
                                             "torn", and "text" in place of "data" for what is not one line of JSON
   {"leg": {"kind": "answer", ...}}          a further request: an answer to approval requests, or a resumed stream
@@ -29,12 +29,24 @@ from letta_nb.calls import answers_in
 from letta_nb.entries import Leg
 from letta_nb.errors import InputError
 from letta_nb.log import Received
-from letta_nb.record_read import VERSION, files, load, load_all, load_one
+from letta_nb.record_read import VERSION, fan_out_of, files, load, load_all, load_one
 from letta_nb.redaction import redacted
 from letta_nb.redaction_rules import Redact
 from letta_nb.run import Run
 
-__all__ = ["arrived", "encoded", "files", "lines", "load", "load_all", "load_one", "part", "save", "text_of"]
+__all__ = [
+    "arrived",
+    "encoded",
+    "fan_out_of",
+    "files",
+    "lines",
+    "load",
+    "load_all",
+    "load_one",
+    "part",
+    "save",
+    "text_of",
+]
 
 # what one message to a page holds of a long run
 _PART_LINES = 2_000
@@ -175,6 +187,7 @@ def _header(run: Run) -> dict[str, Any]:
         "server": run.server,
         "conversation_id": run.conversation_id,
         **({"redacted": True} if run.redacted else {}),
+        **({} if run.trial is None else {"trial": run.trial._asdict()}),
         "request": run.request,
     }
 

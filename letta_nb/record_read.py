@@ -16,7 +16,7 @@ from typing import Any
 import pydantic_core
 
 from letta_nb import events, paths, sse, transcripts
-from letta_nb.entries import CallTimes, Cancel, RunError
+from letta_nb.entries import CallTimes, Cancel, RunError, TrialFacts
 from letta_nb.errors import InputError
 from letta_nb.log import Received
 from letta_nb.run import Run
@@ -81,6 +81,8 @@ def load_all(path: Path) -> list[Run]:
 
 
 def _parse(path: Path, content: bytes) -> list[Run]:
+    if not content.strip() and path.suffix != ".sse":
+        raise InputError(f"{path} is empty, so it is not a run file: take another copy of it, or leave it out.")
     if path.suffix == ".sse" or content.startswith((b"data:", b"event:")):
         return [_load_sse(path, content)]
     try:
@@ -95,6 +97,14 @@ def _parse(path: Path, content: bytes) -> list[Run]:
     return [_load_run_file(path, content)]
 
 
+_NO_RUN_FILE = (
+    f'is not a run file: its first line should be {{"letta_nb": {VERSION}, ...}}. '
+    "A transcript has one event a line; raw bytes of a server need the suffix .sse."
+)
+_NO_HEAD = (
+    "is not a run file any more: its first line, which says what was asked and when, is damaged. "
+    "Take another copy of it, or leave it out."
+)
 # what reading JSON of the wrong shape can raise
 _MISSHAPEN = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
@@ -106,26 +116,43 @@ def _load_run_file(path: Path, content: bytes) -> Run:
         version, facts = head["letta_nb"], head["run"]
         run = _begun(facts) if version == VERSION else None
     except _MISSHAPEN:
-        raise InputError(
-            f'{path} is not a run file: its first line should be {{"letta_nb": {VERSION}, ...}}. '
-            "A transcript has one event a line; raw bytes of a server need the suffix .sse."
-        ) from None
+        raise InputError(f"{path} {_NO_HEAD if _was_run_file(lines) else _NO_RUN_FILE}") from None
     if run is None:
         raise InputError(f"{path} is a run file of version {version}; this letta_nb reads version {VERSION}.")
     for number, line in enumerate(lines[1:], start=2):
         if line:
             _read_line(run, line, path, number, last=number == len(lines))
+    run.partial = run.status == "running" or TORN in (run.note or "")
     run.end(run.log.at[-1] if run.log and run.timed else None)
     return run
+
+
+def _was_run_file(lines: list[bytes]) -> bool:
+    """Whether only the first line of a file is wrong."""
+    return lines[0].startswith(b'{"letta_nb"') or (len(lines) > 1 and lines[1].startswith(b'{"at":'))
 
 
 def _begun(facts: dict[str, Any]) -> Run:
     """The run that a header tells of; a fact from a later release is left out."""
     known = {name: facts[name] for name in _FACTS if name in facts}
-    for name in ("agent_name", "model"):
-        if not isinstance(known.get(name), str | None):
-            raise TypeError(f"{name} is no text")
-    return Run(facts["request"], started=datetime.fromisoformat(facts["started"]), **known)
+    told = facts.get("trial")
+    trial = None if told is None else TrialFacts(*(told[name] for name in TrialFacts._fields))
+    texts: list[Any] = [known.get("agent_name"), known.get("model")]
+    texts += [trial.fan_out, trial.request_model] if trial else []
+    numbers: list[Any] = [trial.number, trial.repeat] if trial else []
+    if not all(isinstance(text, str | None) for text in texts) or not all(isinstance(one, int) for one in numbers):
+        raise TypeError("a name that is no text, or a place that is no number")
+    return Run(facts["request"], started=datetime.fromisoformat(facts["started"]), trial=trial, **known)
+
+
+def fan_out_of(path: Path) -> str | None:
+    """The id of the fan-out that a file's run belongs to, None for any other file."""
+    try:
+        with path.open("rb") as file:
+            trial = _begun(json.loads(file.readline())["run"]).trial
+    except _MISSHAPEN:
+        return None
+    return None if trial is None else trial.fan_out
 
 
 def _read_line(run: Run, line: bytes, path: Path, number: int, *, last: bool) -> None:

@@ -13,13 +13,13 @@ import json
 import re
 import warnings
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from letta_nb import events as ev
-from letta_nb.entries import Leg, RunError, ToolCallEntry
+from letta_nb.entries import Buffer, Entry, Leg, RunError, ToolCallEntry
 from letta_nb.errors import InputError
 from letta_nb.log import Received
 from letta_nb.redaction_rules import MARK, Redact, Rules, Span, may_hold_keys, rules_of, spread
@@ -68,7 +68,11 @@ def without(run: Run, rules: Rules | None) -> Run:
     """`redacted` by rules that may be those of several runs; they know then what was found. Raises InputError."""
     if rules is not None and rules.asked and run.log is None:
         raise InputError("This run kept no events (record=False), so nothing can be taken out of it.")
-    if rules is None or run.log is None or not (rules.asked or _may_hold_keys(run)):
+    if rules is None:
+        return run
+    if run.log is None:
+        return _unrecorded(run, rules)
+    if not (rules.asked or _may_hold_keys(run)):
         return run
     if wrong := sorted(name for name in rules.fields if is_id(name) or name in VOCABULARY or name == "seq_id"):
         raise InputError(f"redact_fields cannot take {wrong[0]!r}: without it a run cannot be put together again.")
@@ -79,13 +83,40 @@ def _may_hold_keys(run: Run) -> bool:
     """Whether it is worth a closer look."""
     texts = (f"{entry.text}\n{getattr(entry, 'reason', None)}" for entry in run.entries)
     facts = [getattr(run, name) for name in _FACTS], [leg.request for leg in run.legs], run.fetched.copy()
-    if any(map(may_hold_keys, texts)) or may_hold_keys(str((facts, run.error, run.note, run.cancellation))):
+    if may_hold_keys("\n".join([*texts, str((facts, run.error, run.note, run.cancellation))])):
         return True
     events = iter(run.log or ())
     while some := [received.data for received in islice(events, _TOGETHER)]:
         if may_hold_keys("\n".join(some)):
             return True
     return False
+
+
+def _unrecorded(run: Run, rules: Rules) -> Run:
+    """A run that kept no events, without keys in what is left of it: its entries, how it ended, who it was sent to."""
+
+    changed = False
+
+    def new(value: Any) -> Any:
+        nonlocal changed
+        made = rules.replaced(value) if isinstance(value, str) else value
+        changed = changed or made != value
+        return made
+
+    made = copy.copy(run)
+    made.entries = [_entry(entry, new) for entry in run.entries]
+    made.note = new(run.note)
+    if (error := run.error) is not None:
+        made.error = RunError(*map(new, (error.type, error.message, error.detail)))
+    return made if changed else run
+
+
+def _entry(entry: Entry, new: Callable[[Any], Any]) -> Entry:
+    made = replace(entry, name=new(entry.name), buffer=Buffer(new(entry.text)))
+    if isinstance(made, ToolCallEntry):
+        made.result, made.reason = new(made.result), new(made.reason)
+        made.stdout, made.stderr = (part and [*map(new, part)] for part in (made.stdout, made.stderr))
+    return made
 
 
 class _Redaction:
@@ -153,7 +184,10 @@ class _Redaction:
     # -- what a run file holds, in order -------------------------------------------------------------------------------
 
     def _facts(self) -> dict[str, Any]:
-        return {name: self._value(getattr(self._run, name), Place(name)) for name in _FACTS}
+        facts = {name: self._value(getattr(self._run, name), Place(name)) for name in _FACTS}
+        if (trial := self._run.trial) is not None:
+            trial = trial._replace(request_model=self._value(trial.request_model, Place("model")))
+        return {**facts, "trial": trial}
 
     def _item(self, item: Leg | Received) -> Leg | Received:
         if isinstance(item, Received):

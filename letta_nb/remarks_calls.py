@@ -51,7 +51,7 @@ def _calls_together(facts: Facts) -> Iterator[Note]:
     by_server = f"; the server's longest was {figures.time(longest)}" if isinstance(longest, int) else ""
     many = len(rows) > 1
     said = f"{names} in step {step + 1}: {'they returned together' if many else 'it returned'} after at most "
-    said += f"{figures.time(ns)}{facts.of_run(ns)}. Nobody timed {'each of them' if many else 'it'}{by_server}."
+    said += f"{figures.bound(ns)}{facts.of_run(ns)}. Nobody timed {'each of them' if many else 'it'}{by_server}."
     shown = ("step_index", "tool_name", "tool_arguments", "start_time", "end_time", "duration_s")
     yield Note("calls_together", said, facts.part(ns), "tools", facts.tools.iloc[rows], shown, stake_s=ns / 1e9)
 

@@ -33,6 +33,7 @@ from letta_nb.entries import (
     Step,
     TextAppended,
     ToolCallEntry,
+    TrialFacts,
     Usage,
 )
 from letta_nb.fold import Fold
@@ -68,6 +69,7 @@ class Run(Again, Shortcuts):
         timed: bool = True,
         record: bool = True,
         redacted: bool = False,
+        trial: TrialFacts | None = None,
     ) -> None:
         self.uid = uid or uuid.uuid4().hex
         self.request = request
@@ -82,6 +84,10 @@ class Run(Again, Shortcuts):
         self.timed = timed
         # something of it was replaced by `[redacted]` when it was saved
         self.redacted = redacted
+        # it was read from a file that was cut off, or is still being written
+        self.partial = False
+        # which send of a fan-out it is
+        self.trial = trial
         self.log: EventLog | None = EventLog() if record else None
         self.legs = [Leg(index=0, kind=_kind_of(request), at=0 if timed else None, request=request)]
         self.event_count = 0

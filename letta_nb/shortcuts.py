@@ -100,14 +100,22 @@ class Shortcuts:
         run = redaction.redacted(self._run.still(), redact, redact_fields)
         return paths.told(static_html.to_html(run), path, "to_html", "run.html")
 
-    def to_otel(self, exporter: Any = None, *, content: bool = False) -> list[Span]:
+    def to_otel(
+        self,
+        exporter: Any = None,
+        *,
+        content: bool = False,
+        redact: Redact = (),
+        redact_fields: str | Iterable[str] = (),
+    ) -> list[Span]:
         """The run as OpenTelemetry spans: plain data, also sent by `exporter` (any `SpanExporter`) if there is one.
 
-        `content=True`: with prompts, answers, arguments and results.
+        `content=True`: with prompts, answers, arguments and results. `redact`, `redact_fields`: without these, as in
+        `save`; without what looks like a key in any case.
         """
         from letta_nb import otel
 
-        return otel.to_otel(self._run, exporter, content=content)
+        return otel.to_otel(self._run, exporter, content=content, redact=redact, redact_fields=redact_fields)
 
     def _ipython_display_(self) -> None:
         from letta_nb import notebook
@@ -136,10 +144,13 @@ class Shortcuts:
         return self.mimebundle()
 
     def mimebundle(self) -> dict[str, str]:
-        """The run as a cell's output: HTML that needs no kernel, and text that is the same on each run."""
-        from letta_nb import static_html, text
+        """The run as a cell's output: HTML that needs no kernel, and text that is the same on each run.
 
-        run = self._run.still()
+        Without keys of providers, as in a run file: notebooks are shared with what stands in them.
+        """
+        from letta_nb import redaction, static_html, text
+
+        run = redaction.redacted(self._run.still())
         return {"text/html": static_html.fragment(run), "text/plain": text.transcript(run, plain=True)}
 
     def explain(self) -> Explanation:
@@ -147,6 +158,12 @@ class Shortcuts:
         from letta_nb import explanation
 
         return explanation.explain(self._run)
+
+    def runs_df(self, **options: Unpack[Options]) -> pd.DataFrame:
+        """One row: who answered, how it ended, how long it took, its tokens in all."""
+        from letta_nb import frames
+
+        return frames.runs_df(self._run, **options)
 
     def steps_df(self, **options: Unpack[Options]) -> pd.DataFrame:
         """One row a step (one model call and its tools).

@@ -210,7 +210,7 @@ def _call_rows(run: Run, call: ToolCallEntry, lines: int | None, plain: bool) ->
     if words.failed(call):
         yield _Row("error", words.clean(words.error_line(call)), "bold red")
     else:
-        yield _Row("return", _shown(call.result or "", here + ".result", lines))
+        yield _Row("return", _shown(words.lettered(call.result or ""), here + ".result", lines))
     for word, parts in (("stdout", call.stdout), ("stderr", call.stderr)):
         text = "".join(parts or []).rstrip("\n")
         if text:

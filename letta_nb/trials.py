@@ -10,17 +10,17 @@ import contextvars
 import re
 import threading
 import time
+import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from letta_nb import frames, multiples, notebook, paths, prices, record, redaction
 from letta_nb.client import Client
-from letta_nb.columns import Column, Dtype, Grain
-from letta_nb.entries import Change, RunError
+from letta_nb.columns import TRIALS, Grain
+from letta_nb.entries import Change, RunError, TrialFacts
 from letta_nb.errors import ConfigurationError, InputError
 from letta_nb.frames import Options
 from letta_nb.live import Live
@@ -30,7 +30,6 @@ from letta_nb.redaction_rules import Redact, rules_of
 from letta_nb.run import Run
 from letta_nb.stream import Stream
 from letta_nb.tools import Tool
-from letta_nb.views import View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +88,7 @@ class FanOut(Sequence[Run]):
 
     Its tables are those of the runs, and behind `run_id` in each `trial` (the place in here), `agent_name`,
     `request_model` (the agent's own where none was asked for) and `repeat` (from 0). Failed, stopped and refused sends
-    have their rows too.
+    have their rows too. Saved and read again, `letta_nb.runs_df` has these columns at its end.
     """
 
     def __init__(self, client: Client, trials: list[Trial], tools: Sequence[Tool] = (), *, complete: bool) -> None:
@@ -120,17 +119,31 @@ class FanOut(Sequence[Run]):
     def save(
         self, directory: str | Path, *, redact: Redact = (), redact_fields: str | Iterable[str] = ()
     ) -> list[Path]:
-        """Write each run to a file of its own, `000-weather-gpt-4o-0.jsonl`; options as of `run.save`."""
+        """Write each run to a file of its own, `000-weather-gpt-4o-0.jsonl`; options as of `run.save`.
+
+        `letta_nb.runs_df("runs/*.jsonl")` has `trial`, `request_model` and `repeat` still. Raises InputError for a
+        folder with runs of another fan-out, or other files of these names: nothing is overwritten but these very runs.
+        """
         rules = rules_of(redact, redact_fields)
         folder = paths.named(directory, "save", "runs")
+        names = [folder / f"{_file_name(trial)}.jsonl" for trial in self.trials]
         with paths.writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
+            self._refuse_others(folder, names)
         files = [
-            record.save(redaction.without(trial.run, rules), folder / f"{_file_name(trial)}.jsonl", redact=False)
-            for trial in self.trials
+            record.save(redaction.without(trial.run, rules), name, redact=False)
+            for trial, name in zip(self.trials, names, strict=True)
         ]
         redaction.tell_missed(rules, "these runs")
         return files
+
+    def _refuse_others(self, folder: Path, names: Sequence[Path]) -> None:
+        mine = {run.trial.fan_out for run in self if run.trial is not None}
+        for file in sorted(folder.glob("*.jsonl")):
+            of = record.fan_out_of(file)
+            if of not in mine and (of is not None or file in names):
+                whose = "is a run of another fan-out" if of is not None else "is there already"
+                raise InputError(f"{file} {whose}: nothing is overwritten or mixed. Name another folder to save in.")
 
     def __repr__(self) -> str:
         return f"<FanOut {', '.join(multiples.heading(self.lines(), self.elapsed))}>"
@@ -162,19 +175,7 @@ class FanOut(Sequence[Run]):
         return self._frame("events", options)
 
     def _frame(self, grain: Grain, options: Options) -> pd.DataFrame:
-        trials = {trial.run.uid: trial for trial in self.trials}
-
-        def column(name: str, dtype: Dtype, path: str) -> Column[View]:
-            get = attrgetter(path)
-            return Column(name, dtype, lambda view: view.per_run(lambda run: get(trials[run.uid])))
-
-        own = (
-            column("trial", "Int64", "index"),
-            column("agent_name", "string", "agent.name"),
-            column("request_model", "string", "request_model"),
-            column("repeat", "Int64", "repeat"),
-        )
-        return frames.frame(grain, list(self), own, **options)
+        return frames.frame(grain, list(self), TRIALS, **options)
 
     # -- doing it ------------------------------------------------------------------------------------------------------
 
@@ -295,13 +296,16 @@ def plan(
     _distinct("agent", [agent.id for agent in found], [agent.name or agent.id for agent in found])
     _distinct("model", list(models), [str(model) for model in models])
     trials: list[Trial] = []
+    together = uuid.uuid4().hex
     for agent in found:
         for model in models:
             for repeat in range(repeats):
                 own: Any = {**parameters, **({} if model is None else {"override_model": model})}
                 stream = client.stream(agent.id, prompt, conversation=NEW if apart else None, **own)
                 stream.run.agent_id, stream.run.agent_name = agent.id, agent.name
-                trials.append(Trial(len(trials), agent, model, repeat, stream))
+                trial = Trial(len(trials), agent, model, repeat, stream)
+                stream.run.trial = TrialFacts(together, trial.index, trial.request_model, repeat)
+                trials.append(trial)
     order = sorted(trials, key=lambda trial: trial.repeat)
     if apart:
         return trials, [[trial] for trial in order]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from html import escape
 from typing import NamedTuple
@@ -35,12 +36,17 @@ PHASES: dict[phases.PhaseKind, str] = {
     "unattributed": "unattributed",
 }
 STEP_WHOLE = "This server sent the step whole: no token times"
+KEPT = "What arrived is kept below."
 CUT_TEXT = "Cut off here."
 CUT_JSON = "Cut off here. The text above is as received and is not complete JSON."
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
+_ESCAPED = re.compile(r"\\\\|(?:\\u[0-9a-fA-F]{4})+")
 _WRAPPER = re.compile(r"Error executing function [^\s:]+: ")
 _TRACEBACK = "Traceback (most recent call last)"
+# what the server puts before any error's words, and what says that the model's own connection ended
+_ANY_ERROR = "INTERNAL_SERVER_ERROR: "
+_BROKE_OFF = re.compile(r"peer closed connection|incomplete chunked read", re.IGNORECASE)
 _PLAIN_ID = re.compile(r"[\w-]+")
 _ONE_LINE = 72
 # characters of a server's words that still stand within a sentence
@@ -69,7 +75,7 @@ def cap(text: str, limit: int, where: str) -> Capped:
     return Capped(text[:limit], f"… {figures.size(len(text) - limit)} more, in {where}")
 
 
-# -- JSON, laid out and not changed ------------------------------------------------------------------------------------
+# -- JSON, laid out: numbers and keys as they were received ------------------------------------------------------------
 
 
 def is_json(text: str) -> bool:
@@ -83,11 +89,22 @@ def is_json(text: str) -> bool:
     return True
 
 
+def lettered(text: str) -> str:
+    """JSON with the letters that were escaped, as who writes it in ASCII does; what is not seen stays escaped."""
+    return _ESCAPED.sub(_letters, text) if "\\u" in text and is_json(text) else text
+
+
+def _letters(escaped: re.Match[str]) -> str:
+    letters: str = json.loads(f'"{escaped[0]}"')
+    seen = all(letter > "\xa0" and not unicodedata.category(letter).startswith("C") for letter in letters)
+    return letters if seen else escaped[0]
+
+
 def one_line(text: str) -> str:
-    """JSON on one line, anything else with single spaces. Only white space changes: no key, number or escape."""
+    """JSON on one line, anything else with single spaces."""
     if not is_json(text):
         return " ".join(text.split())
-    return "".join(token + " " * (token in ",:") for token in _TOKEN.findall(text))
+    return "".join(token + " " * (token in ",:") for token in _TOKEN.findall(lettered(text)))
 
 
 def laid_out(text: str) -> str:
@@ -99,7 +116,7 @@ def laid_out(text: str) -> str:
 
 
 def _tree(text: str) -> Iterator[str]:
-    depth, tokens = 0, _TOKEN.findall(text)
+    depth, tokens = 0, _TOKEN.findall(lettered(text))
     for before, token, after in zip(["", *tokens], tokens, [*tokens[1:], ""], strict=False):
         if token in "{[":
             depth += 1
@@ -151,13 +168,15 @@ def verdict(run: Run, *, plain: bool = False) -> Verdict | None:
     """None for a run that went well or goes on. `plain`: without times and ids."""
     after = "" if plain or run.ended_at is None else f" after {figures.time(run.ended_at)}"
     error = run.error
-    words = "" if error is None else error.detail or error.message
+    words = "" if error is None else (error.detail or error.message).removeprefix(_ANY_ERROR)
     if run.status == "failed" and error is not None and error.type == "pending_approval":
         return Verdict(error.message, words=error.detail or "")
     if run.status == "failed":
         step = len(run.steps) + phases.settled(run)
         reason = run.stop_reason or (error.type if error else "error")
-        more = "What arrived is kept below." if run.steps else ""
+        more = KEPT if run.steps else ""
+        if _BROKE_OFF.search(words):
+            return Verdict(f"The model's stream broke off in step {step}, so the server ended the run.", more, words)
         return Verdict(f"The run failed in step {step}: {reason}.", more, words)
     if run.status == "requires_approval":
         return _asks(run)
@@ -260,8 +279,8 @@ def totals(waterfall: phases.Waterfall, least: float = 0.0) -> str:
             continue
         bound = kind in waterfall.at_most
         share = "" if parts or bound or not waterfall.end else f" ({ns * 100 / waterfall.end:.0f}%)"
-        figure = figures.patience(ns) if kind == "pending" else figures.time(ns)
-        parts.append(f"{PHASES[kind]} {'≤ ' * bound}{figure}{share}")
+        figure = figures.bound if bound else figures.patience if kind == "pending" else figures.time
+        parts.append(f"{PHASES[kind]} {'≤ ' * bound}{figure(ns)}{share}")
     return ", ".join(parts)
 
 
@@ -306,7 +325,7 @@ def notes(run: Run, call: ToolCallEntry, *, plain: bool = False) -> list[str]:
 def took(call: ToolCallEntry) -> str:
     """A call's time, `≤ 10.6 s` where only a bound is known, "" where nothing is."""
     if call.at_most is not None:
-        return f"≤ {figures.time(call.at_most)}"
+        return f"≤ {figures.bound(call.at_most)}"
     return "" if call.duration is None else figures.time(call.duration)
 
 

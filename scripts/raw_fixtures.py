@@ -6,7 +6,7 @@ from js_fixtures import ROOT, load, runs
 
 from letta_nb import record
 
-NAMES = "answered_tok multi2_tok_server parallel_step resumed toolerr_step".split()
+NAMES = "answered_tok disc_tok multi2_tok_server parallel_step resumed toolerr_step".split()
 
 
 def main() -> None:

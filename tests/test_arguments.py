@@ -134,6 +134,11 @@ def test_one_status_is_a_list_of_one() -> None:
     with ScriptedServer([], {("GET", "/v1/runs/"): answer([])}) as server, letta_nb.Client(server.url) as client:
         assert list(client.runs(statuses="completed")) == []
         assert "statuses=completed" in server.requests[-1].path
+        asked = len(server.requests)
+        for statuses in ("weird", ["failed", "requires_approval"]):
+            with pytest.raises(errors.InputError, match=r"no runs of status .* created, running, completed, failed, "):
+                next(client.runs(statuses=statuses))
+        assert len(server.requests) == asked
 
 
 # -- places ------------------------------------------------------------------------------------------------------------

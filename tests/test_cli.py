@@ -28,6 +28,17 @@ def test_show_prints_the_transcript(capsys: pytest.CaptureFixture[str]) -> None:
     assert plain == text.transcript(record.load_one(Path(RUN)), plain=True, width=60) + "\n"
 
 
+def test_python_m_letta_nb_is_the_command() -> None:
+    def told(*command: str) -> tuple[int, str, str]:
+        done = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    code, out, err = told("-m", "letta_nb", "show", "--plain", RUN)
+    assert (code, out, err) == (0, text.transcript(record.load_one(Path(RUN)), plain=True) + "\n", "")
+    code, out, err = told("-m", "letta_nb", "show", "nowhere.jsonl")
+    assert (code, out, err) == (2, "", "letta-nb: There is no file nowhere.jsonl.\n")
+
+
 def test_show_prints_long_texts_whole_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
     long = str(FIXTURES / "0.16.8/v1_long_step.sse")
     assert cli.main(["show", long]) == 0

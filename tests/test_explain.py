@@ -400,11 +400,17 @@ def test_a_run_that_failed_says_why_first() -> None:
     run = record.load_one(BY_NAME["0.16.8/v1_disc_tok"].path)
     told = str(explain(run))
     assert "Nothing remarkable" not in told
-    assert "The run failed in step 1: llm_api_error." in told
+    assert "The model's stream broke off in step 1, so the server ended the run." in told
+    assert "below" not in told  # where no transcript is
     broken = Run(agent_name="quick")
     broken.fail(3, RunError("HTTPError", "HTTP 401: no such key"))
     assert "HTTP 401: no such key" in str(explain(broken))
     assert "HTTP 401: no such key" in explain(broken)._repr_html_()
+
+
+def test_a_run_that_was_cut_off_may_go_on_elsewhere() -> None:
+    told = " ".join(str(explain(record.load_one(BY_NAME["0.16.8/v1_bg_dropped"].path))).split())
+    assert "The agent may still be running on the server." in told
 
 
 def test_a_run_that_goes_on_is_not_judged_yet() -> None:

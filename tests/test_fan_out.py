@@ -155,6 +155,44 @@ def test_the_runs_are_saved_a_file_each(server: Server, tmp_path: Path) -> None:
     assert loaded.equals(frames.runs_df(fan))
 
 
+@pytest.mark.parametrize("redact", [(), ["wordy"]])
+def test_saved_runs_know_which_trial_they_were(server: Server, tmp_path: Path, redact: list[str]) -> None:
+    fan = letta_nb.fan_out("Double 21", "quick", [None, "function/wordy"], repeats=2)
+    fan.save(tmp_path, redact=redact)
+    names = ["trial", "request_model", "repeat"]
+    loaded = letta_nb.runs_df(str(tmp_path / "*.jsonl"))
+    other = "[redacted]" if redact else "wordy"
+    assert loaded[names].to_numpy().tolist() == [[0, "play", 0], [1, "play", 1], [2, other, 0], [3, other, 1]]
+    runs = [letta_nb.load(path) for path in sorted(tmp_path.glob("*.jsonl"))]
+    again = [run for run in runs if isinstance(run, Run)]
+    again[0].save(tmp_path / "copy.jsonl")
+    assert letta_nb.runs_df(tmp_path / "copy.jsonl")[names].equals(loaded[names].head(1))
+    # what was no trial has the columns too, and nothing in them
+    assert letta_nb.runs_df(Run())[names].isna().all(axis=None)
+
+
+def test_two_fan_outs_are_not_saved_into_one_folder(server: Server, tmp_path: Path) -> None:
+    first, second = (letta_nb.fan_out("Double 21", "quick", repeats=2) for _ in range(2))
+    other = first[0].save(tmp_path / "another.jsonl", redact=["quick"])
+    kept = {path: path.read_bytes() for path in first.save(tmp_path)}
+    other.unlink()
+    with pytest.raises(letta_nb.errors.InputError, match=r"000-quick-play-0.jsonl is a run of another fan-out"):
+        second.save(tmp_path)
+    with pytest.raises(letta_nb.errors.InputError, match="Name another folder"):
+        letta_nb.fan_out("Double 21", "wordy").save(tmp_path)  # no name is the same
+    assert {path: path.read_bytes() for path in sorted(tmp_path.iterdir())} == kept
+    # the same runs may be saved again, and beside runs that are of no fan-out
+    first.save(tmp_path, redact=["Double"])
+    letta_nb.send("Double 21", "quick").save(tmp_path / "alone.jsonl")
+    assert len(first.save(tmp_path)) == 2
+    # what is there under such a name and is no run of these
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "001-quick-play-1.jsonl").write_text("notes")
+    with pytest.raises(letta_nb.errors.InputError, match=r"001-quick-play-1.jsonl is there already"):
+        second.save(tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["001-quick-play-1.jsonl"]
+
+
 def test_what_is_nowhere_in_all_the_runs_is_warned_of_once(server: Server, tmp_path: Path) -> None:
     fan = letta_nb.fan_out("Double 21", ["quick", "wordy"])
     assert "quick" not in str(fan[1].agent_name)

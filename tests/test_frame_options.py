@@ -142,6 +142,35 @@ def test_a_torn_last_line_is_told_and_the_run_is_there(grain: Grain, tmp_path: P
     pd.testing.assert_frame_equal(by_default, found)
 
 
+@pytest.mark.parametrize("names", [("a_cut", "b_whole"), ("b_cut", "a_whole")])
+@pytest.mark.parametrize("how", ["in a line", "behind a line", "before the server told its id"])
+def test_the_whole_file_of_a_run_wins_over_one_that_was_cut_off(
+    names: tuple[str, str], how: str, tmp_path: Path
+) -> None:
+    cut, whole = (tmp_path / f"{name}.jsonl" for name in names)
+    lines = load("0.16.8/v1_multi_tok").save(whole).read_bytes().splitlines(keepends=True)
+    kept = 1 if how == "before the server told its id" else 60
+    cut.write_bytes(b"".join(lines[:kept]) + (b"" if how == "behind a line" else lines[kept][:25]))
+    load("0.16.8/v1_hello_tok").save(tmp_path / "c.jsonl")
+    (tmp_path / "d.jsonl").write_bytes(b"".join(lines[:40]))  # shorter still
+    with pytest.warns(UserWarning, match=r"left out.*_cut.*cut off, and the same run is whole in .*_whole.*and 1 more"):
+        found = frames.runs_df(str(tmp_path / "*.jsonl"), on_error="collect")
+    pd.testing.assert_frame_equal(found, frames.runs_df([whole, tmp_path / "c.jsonl"]))
+    unread = {one["source"]: one["error"] for one in found.attrs["unread"]}
+    assert list(unread) == [str(cut), str(tmp_path / "d.jsonl")]
+    with pytest.raises(InputError, match=rf"Two runs have the id.*{cut.name} is cut off: pass the other"):
+        frames.runs_df([tmp_path / name for name in sorted((cut.name, whole.name))])
+
+
+def test_of_two_files_that_were_cut_off_the_longer_is_read(tmp_path: Path) -> None:
+    lines = load("0.16.8/v1_multi_tok").save(tmp_path / "a.jsonl").read_bytes().splitlines(keepends=True)
+    for name, kept in (("a", 50), ("b", 60), ("c", 40)):
+        (tmp_path / f"{name}.jsonl").write_bytes(b"".join(lines[:kept]))
+    with pytest.warns(UserWarning, match=r"a\.jsonl: It is cut off, and the same run is longer in .*b\.jsonl"):
+        found = frames.runs_df(str(tmp_path / "*.jsonl"), on_error="collect")
+    assert found.event_count.tolist() == [59]
+
+
 def test_an_option_that_is_none_is_told() -> None:
     options: Any = {"on_eror": "collect"}
     with pytest.raises(InputError, match=r"runs_df has no option 'on_eror'\. It has columns, names, backend, on_error"):

@@ -15,6 +15,7 @@ from generated import streams
 from hypothesis import given, settings
 from recordings import ALL_STREAMS, EXPECTED, FIXTURES, Expected
 
+import letta_nb
 from letta_nb import frames, record
 from letta_nb.columns import TABLES, Grain
 from letta_nb.errors import InputError
@@ -52,6 +53,20 @@ def na(values: Any) -> list[bool]:
 
 def with_server(name: str) -> Run:
     return RUNS[f"{name}_tok_server"]
+
+
+def test_what_is_no_run_is_said_with_what_to_pass() -> None:
+    async def fetched() -> Any:
+        yield Run()
+
+    wrong: list[tuple[Any, str]] = [
+        (letta_nb.Client("http://127.0.0.1:1"), r"not Client\. A server's runs are client.runs\("),
+        (fetched(), r"not async_generator\. Collect them first: \[run async for run in runs\]"),
+        (7, r"not int\.$"),
+    ]
+    for x, words in wrong:
+        with pytest.raises(InputError, match=words):
+            frames.runs_df(x)
 
 
 # -- columns -----------------------------------------------------------------------------------------------------------

@@ -36,8 +36,8 @@ client async_client
 text views stopping
 live reading multiples recorder
 wire_views step_views bare replay
-columns static_html otel
-frames comparison guard
+columns static_html span_times
+frames comparison guard otel
 summary remarks
 remarks_calls remarks_time remarks_tokens plots
 explanation
@@ -47,6 +47,7 @@ widget trials
 server
 api
 magics cli pytest_plugin many
+__main__
 __init__
 """
 LEVEL = {name: level for level, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()}

@@ -121,20 +121,31 @@ def test_nothing_is_longer_than_it_was_measured(path: Path) -> None:
     for span in rest:
         assert agent["start_time_unix_nano"] <= span["start_time_unix_nano"] <= span["end_time_unix_nano"]
         assert span["end_time_unix_nano"] <= agent["end_time_unix_nano"]
-        assert length(span) == 0 or span["attributes"]["letta.duration_source"] in ("client", "server")
+        facts = span["attributes"]
+        bound = facts.get("letta.duration_at_most")
+        assert (bound is not None) == (facts["letta.duration_source"] == "none" and length(span) > 0)
+        assert bound is None or bound == length(span) / S
     measured = {call.tool_call_id: call.duration for call in run.tool_calls if call.duration}
-    told = {span["attributes"].get("gen_ai.tool.call.id"): length(span) for span in of_kind(rest, "execute_tool")}
+    timed = [span for span in rest if span["attributes"]["letta.duration_source"] != "none"]
+    told = {span["attributes"].get("gen_ai.tool.call.id"): length(span) for span in of_kind(timed, "execute_tool")}
     assert {call_id: ns for call_id, ns in told.items() if ns} == {
         call_id: ns for call_id, ns in measured.items() if ns
     }
     json.dumps([agent, *rest])
 
 
-def test_a_step_that_came_whole_has_no_length_of_its_own() -> None:
+def test_a_step_that_came_whole_bounds_its_model_and_its_tool() -> None:
     run = record.load_one(BY_NAME["0.16.8/v1_multi_step"].path)
     assert run.delivery == "step"
     spans = run.to_otel()[1:]
-    assert {(length(span), span["attributes"]["letta.duration_source"]) for span in spans} == {(0, "none")}
+    assert {span["attributes"]["letta.duration_source"] for span in spans} == {"none"}
+    starts = [(start - base(run)) / S for start in run.steps_df().start_time.astype("int64")]
+    for span in spans:
+        index = int(str(span["attributes"]["letta.step_index"]))
+        assert (span["start_time_unix_nano"] - base(run)) / S == pytest.approx(starts[index], abs=1e-6)
+        assert span["attributes"]["letta.duration_at_most"] == length(span) / S > 0
+    for span, call in zip(of_kind(spans, "execute_tool"), run.tool_calls, strict=True):
+        assert span["end_time_unix_nano"] - base(run) == call.returned_at
     # what its server measured is told, each part after the one before
     row = {"id": run.steps[0].step_id, "llm_request_ns": S // 5, "tool_execution_ns": S // 50, "model": "m"}
     run.join_server({"steps": [row]})
@@ -147,10 +158,72 @@ def test_a_step_that_came_whole_has_no_length_of_its_own() -> None:
 
 
 def test_calls_that_returned_together_are_only_bounded() -> None:
-    tools = of_kind(record.load_one(BY_NAME["0.16.8/v1_parallel2_tok"].path).to_otel(), "execute_tool")
+    run = record.load_one(BY_NAME["0.16.8/v1_parallel2_tok"].path)
+    chat, *_ = of_kind(run.to_otel(), "chat")
+    tools = of_kind(run.to_otel(), "execute_tool")
     assert len(tools) > 1
-    assert {length(span) for span in tools} == {0}
-    assert all(span["attributes"]["letta.duration_at_most"] > 0 for span in tools)
+    for span, call in zip(tools, run.tool_calls, strict=True):
+        facts = span["attributes"]
+        assert facts["letta.duration_source"] == "none"
+        # from the end of the reply to the return: nothing is drawn that is no longer than it can have been
+        assert span["start_time_unix_nano"] == chat["end_time_unix_nano"]
+        assert span["end_time_unix_nano"] - base(run) == call.returned_at
+        assert call.at_most is not None
+        assert facts["letta.duration_at_most"] == call.at_most / S == length(span) / S > 0
+
+
+def said(at: float, **message: Any) -> Received:
+    return Received(round(at * S), "", json.dumps({"id": "m", **message}))
+
+
+def call_piece(number: int) -> dict[str, Any]:
+    return {"name": "f", "tool_call_id": f"c{number}", "arguments": "{}"}
+
+
+def test_a_model_does_not_end_before_what_it_said_arrived() -> None:
+    run = Run()
+    for number in range(10, 21):
+        run.receive(said(number / 10, message_type="reasoning_message", otid="o", step_id="s", reasoning="hm"))
+    run.receive(said(2.1, message_type="stop_reason", stop_reason="end_turn"))
+    run.end(3 * S)
+    # the server: 1.5 s of the 2 s until the last of it was here
+    run.join_server({"steps": [{"id": "s", "llm_request_ns": 3 * S // 2}]})
+    (chat,) = of_kind(run.to_otel(), "chat")
+    assert (length(chat), chat["attributes"]["letta.duration_source"]) == (3 * S // 2, "server")
+    assert chat["end_time_unix_nano"] - base(run) == 2 * S
+    assert chat["attributes"]["gen_ai.response.time_to_first_chunk"] == 0.5
+    # 0.4 s would have begun after the first chunk came: the two do not agree
+    run.join_server({"steps": [{"id": "s", "llm_request_ns": 2 * S // 5}]})
+    (chat,) = of_kind(run.to_otel(), "chat")
+    assert (length(chat), chat["end_time_unix_nano"] - base(run)) == (2 * S // 5, 2 * S)
+    assert "gen_ai.response.time_to_first_chunk" not in chat["attributes"]
+
+
+def test_what_waited_in_a_store_is_not_bounded() -> None:
+    run = record.load_one(BY_NAME["0.16.8/v1_bg_resume_after0"].path)
+    spans = run.to_otel()[1:]
+    assert {(length(span), span["attributes"]["letta.duration_source"]) for span in spans} == {(0, "none")}
+    # calls that were whole before the connection broke, and returned at some time after that
+    run = Run()
+    for number, at in ((1, 1.0), (2, 1.5)):
+        run.receive(said(at, message_type="tool_call_message", step_id="s", tool_call=call_piece(number)))
+    run.begin("resume", None, 3 * S, lost_at=2 * S)
+    for number, at in ((1, 4.0), (2, 4.0)):
+        message = {"id": f"r{number}", "tool_call_id": f"c{number}", "tool_return": "1", "status": "success"}
+        run.receive(said(at, message_type="tool_return_message", step_id="s", **message))
+    run.end(5 * S)
+    tools = of_kind(run.to_otel(), "execute_tool")
+    assert [length(span) / S for span in tools] == [3.0, 2.5]
+    assert {span["attributes"]["letta.duration_source"] for span in tools} == {"none"}
+
+
+def test_a_call_that_was_denied_has_no_length() -> None:
+    (tool,) = of_kind(two_legs("v1_deny_step").to_otel(), "execute_tool")
+    assert (length(tool), tool["attributes"]["letta.approval"]) == (0, "denied")
+    (tool,) = of_kind(two_legs("v1_approve_step").to_otel(), "execute_tool")
+    # bounded by the answer and its return, without the time that a person took
+    assert tool["attributes"]["letta.duration_at_most"] == length(tool) / S > 0
+    assert length(tool) < 5 * S
 
 
 def test_a_call_that_waited_for_a_person() -> None:

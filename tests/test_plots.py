@@ -381,6 +381,13 @@ def test_runs_to_compare_may_be_files(tmp_path: Path) -> None:
     assert texts(plots.compare(*paths)) == texts(plots.compare(RUNS["multi_tok"], RUNS["toolerr_tok"]))
 
 
+def test_where_two_runs_part_is_told_within_a_narrow_picture() -> None:
+    figure, ax = plt.subplots(figsize=(6.4, 4.8))
+    plots.compare(load("0.16.8/v1_parallel2_tok"), load("0.16.8/v1_multi_step"), ax=ax)
+    figure.canvas.draw()
+    assert ax.get_tightbbox().x1 <= figure.bbox.x1
+
+
 # -- what holds for all ------------------------------------------------------------------------------------------------
 
 EACH: dict[str, Callable[..., Any]] = {
@@ -434,6 +441,23 @@ def test_it_draws_on_what_it_is_given_and_returns_it(draw: Callable[..., Any]) -
     assert (len(plt.get_fignums()), other.has_data()) == (before, False)
     # the figure is its owner's
     assert (figure.patch.get_alpha(), mine.patch.get_alpha()) == (None, None)
+
+
+@each
+@pytest.mark.parametrize("columns", [1, 2])
+def test_nothing_is_cut_off_on_axes_that_nobody_laid_out(draw: Callable[..., Any], columns: int) -> None:
+    figure = plt.figure(figsize=(6.4 * columns, 4.8))
+    made = [draw(COUNTED, ax=ax) for ax in figure.subplots(1, columns, squeeze=False)[0]]
+    figure.canvas.draw()
+    for ax in made:
+        inside = ax.get_tightbbox()
+        assert 0 <= inside.x0 < inside.x1 <= figure.bbox.x1
+        assert 0 <= inside.y0 < inside.y1 <= figure.bbox.y1
+    # a layout that somebody chose stays
+    figure = plt.figure(layout="tight")
+    layout = figure.get_layout_engine()
+    draw(COUNTED, ax=figure.subplots())
+    assert figure.get_layout_engine() is layout
 
 
 @each

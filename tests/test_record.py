@@ -217,6 +217,10 @@ def test_a_corrupt_line_in_the_middle_is_named(line: str, tmp_path: Path, lines:
     [
         (b"", "is not a run file"),
         (b"\n\n", "is not a run file"),
+        (b"", "x.jsonl is empty.*take another copy of it, or leave it out"),
+        (b'{"letta_nb":1,"run":{"started":"2026-', "first line, which says what was asked and when, is damaged"),
+        (b'\x00\x00\n{"at":0.1,"data":{}}\n', "first line, which says what was asked and when, is damaged"),
+        (b"hello\n", "its first line should be"),
         (b"hello\n", "is not a run file"),
         (b"[]\n", "is not a run file"),
         (b"5\n", "is not a run file"),

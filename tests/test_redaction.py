@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from alike import everything
 from folded import two_legs
@@ -17,10 +20,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from recordings import ALL_STREAMS, BY_NAME
 
+import letta_nb
 from letta_nb import record, redaction
+from letta_nb.cli import main
 from letta_nb.entries import RunError, ToolCallEntry
 from letta_nb.errors import InputError
 from letta_nb.log import Received
+from letta_nb.parquet import to_parquet
 from letta_nb.redaction_rules import MARK, rules_of
 from letta_nb.run import Run
 
@@ -541,6 +547,62 @@ def test_the_page_of_a_run_can_do_without(tmp_path: Path) -> None:
     html = path.read_text("utf-8")
     assert "Anna" not in html
     assert MARK in html
+
+
+def unpacked(html: Any) -> str:
+    """A page, and what is packed in it."""
+    packed = re.findall(r"H4sI[A-Za-z0-9+/=]+", str(html))
+    return "".join([str(html), *(gzip.decompress(base64.b64decode(its)).decode("utf-8") for its in packed)])
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_keys_do_not_leave_in_tables_spans_or_pages(recorded: bool, tmp_path: Path) -> None:
+    events = [
+        message("tool_call_message", step_id="s1", tool_call=call(json.dumps({"key": KEY}), "f")["tool_call"]),
+        message("tool_return_message", tool_call_id="call-1", status="error", tool_return=KEY, stdout=[KEY, "x"]),
+        *({**answer(part), "step_id": "s2"} for part in (f"It is {KEY[:9]}", f"{KEY[9:]}, keep it.")),
+        message("error_message", error_type="llm_error", message=f"Incorrect API key: {KEY}"),
+    ]
+    run = Run({"messages": [{"role": "user", "content": f"Use {KEY}"}]}, record=recorded)
+    for number, event in enumerate(events):
+        run.receive(Received(number, "", json.dumps(event)))
+    run.end(9)
+    tables = to_parquet(run, tmp_path / "lake")
+    told = "".join(pd.read_parquet(file).to_csv() for file in tables.files)
+    output = run.mimebundle()
+    compared = letta_nb.compare(run, run_of([answer(f"{KEY} is another"), *STOP]))
+    pages = map(unpacked, (run.to_html(), output["text/html"], compared.to_html(), compared._repr_mimebundle_()))
+    spans = json.dumps(run.to_otel(content=True)), json.dumps(run.to_otel())
+    for text in (told, output["text/plain"], *spans, *pages):
+        assert KEY[:9] not in text
+        assert KEY[9:] not in text
+        assert "[redacted" in text or text == spans[1]
+    assert told.count(MARK) > 5
+    assert "keep it." in told
+    assert len(tables.files) == 6
+    # the run itself stays as it is, and who wants the keys says so
+    assert run.tool_calls[0].result == KEY
+    assert KEY in json.dumps(run.to_otel(content=True, redact=False))
+    to_parquet(run, tmp_path / "lake", redact=False)
+    assert KEY in "".join(pd.read_parquet(tmp_path / "lake" / "messages").content)
+
+
+def test_keys_do_not_leave_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_of([answer(f"It is {KEY}"), *STOP]).save(tmp_path / "run.jsonl", redact=False)
+    assert main(["frames", str(tmp_path / "run.jsonl"), "--grain", "messages"]) == 0
+    told = capsys.readouterr().out
+    assert KEY not in told
+    assert MARK in told
+
+
+def test_words_can_go_from_tables_and_spans_too(tmp_path: Path) -> None:
+    run = run_of([answer("Alice lives in Oslo."), *STOP])
+    to_parquet(run, tmp_path / "lake", redact=["Alice"])
+    assert pd.read_parquet(tmp_path / "lake" / "messages").content.tolist()[-1] == f"{MARK} lives in Oslo."
+    assert "Alice" not in json.dumps(run.to_otel(content=True, redact="Alice"))
+    assert "Oslo" not in json.dumps(run.to_otel(content=True, redact_fields=["content"]))
+    with pytest.warns(UserWarning, match="nothing in these runs was redacted"):
+        run.to_otel(redact="Bob")
 
 
 def test_a_run_that_goes_on_is_saved_as_far_as_it_is(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from by_hand import Wire, arguments, texts
 
-from letta_nb.entries import TextAppended, compaction_of
+from letta_nb import frames
+from letta_nb.entries import TextAppended, ToolCallEntry, compaction_of
 from letta_nb.run import Run
 
 # -- joining ----------------------------------------------------------------------------------------------------------
@@ -424,3 +425,23 @@ def test_approval_answers_settle_the_call() -> None:
 
 def test_what_a_server_calls_its_agent_does_not_steer_a_terminal() -> None:
     assert "\x1b" not in repr(Run(agent_name="\x1b[2J\x1b]0;owned\x07agent"))
+
+
+def test_a_call_is_read_on_one_short_line() -> None:
+    call = ToolCallEntry(index=0, kind="tool_call", message_type="m", name="rent_bike", tool_call_id="call-1")
+    call.buffer.append('{"city": "Oslo",\n "hours": 2}')
+    call.approval = "pending"
+    assert repr([call]) == '[<rent_bike({"city": "Oslo", "hours": 2}) call-1, pending>]'
+    call.has_returned, call.status = True, "success"
+    call.buffer.append("x" * 10_000_000)
+    assert repr(call).endswith("xxx…) call-1, success>")
+    assert len(repr(call)) < 110
+    evil = ToolCallEntry(index=0, kind="tool_call", message_type="m", name="\x1b[31mrm")
+    assert repr(evil) == "<␛[31mrm()>"
+
+
+def test_a_run_makes_each_table() -> None:
+    run = Run()
+    for name in ("runs_df", "steps_df", "tools_df", "usage_df", "messages_df", "events_df"):
+        assert getattr(run, name)().equals(getattr(frames, name)(run))
+    assert run.runs_df(columns=["status"]).status.tolist() == ["running"]

@@ -134,6 +134,7 @@ def test_no_place_is_dropped_and_no_word_is_a_place(prompt: str, places: tuple[s
     ("prompt", "expression", "value"),
     [
         ("What is 12.5 * (3 + 4)?", "12.5 * (3 + 4)", "87.5"),
+        ("What is (3 + 4) / 1.6?", "(3 + 4) / 1.6", "4.375"),
         ("2^10", "2**10", "1024"),
         ("sqrt(2) please", "sqrt(2)", "1.414"),
         ("compute 7 // 2 - -1", "7 // 2 - -1", "4"),

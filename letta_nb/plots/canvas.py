@@ -34,6 +34,8 @@ _NAME = 26
 _PATCHES = 500
 # points: text, a line of it; and what a character takes of its size, in the fixed font and in the other, on the whole
 _SIZE, _LINE, _FIXED, _LETTER = 9.0, 15, 0.602, 0.56
+# on a line of a picture of its own
+_CHARACTERS = 84
 _STEPS = (1, 2, 5)
 _MINUTE, _HOUR = 60.0, 3600.0
 
@@ -57,12 +59,10 @@ def matplotlib(name: str) -> Any:
 def axes(ax: Axes | None, rows: float, title: str, keys: Sequence[Key] = (), note: str = "") -> Any:
     """The Axes to draw so many rows on, with a title, what cannot be seen, and the keys above them.
 
-    A transparent figure, as high as that takes, if none was given.
+    A transparent figure, as high as that takes, if none was given. A given one that nobody laid out is, by
+    matplotlib's "constrained" layout, so that nothing of it is cut off.
     """
-    if ax is not None and not isinstance(ax, matplotlib("axes").Axes):
-        raise InputError(f"ax takes one matplotlib Axes, such as plt.subplots()[1], not {type(ax).__name__}.")
-    width = _WIDTH * 0.77 if ax is None else ax.get_window_extent().width / ax.figure.dpi
-    columns = _columns(keys, width * 72)
+    columns = _columns(keys, _width(ax) * 72)
     lines = -(-len(keys) // columns)
     told = f"{title}\n{note}" if note else title
     if ax is None:
@@ -73,6 +73,8 @@ def axes(ax: Axes | None, rows: float, title: str, keys: Sequence[Key] = (), not
         made.patch.set_alpha(0)
     else:
         made: Any = ax
+        if made.figure.figure.get_layout_engine() is None:
+            made.figure.figure.set_layout_engine("constrained")
     for spine in made.spines.values():
         spine.set_visible(False)
     made.tick_params(length=0, labelsize=_SIZE, pad=5)
@@ -82,6 +84,21 @@ def axes(ax: Axes | None, rows: float, title: str, keys: Sequence[Key] = (), not
     made.set_title(told, loc="left", pad=8 + _LINE * lines, linespacing=1.5, **text(INK))
     _legend(made, _by_row(keys, columns), columns)
     return made
+
+
+def _width(ax: Axes | None) -> float:
+    """Inches, of what is drawn on, given or not."""
+    if ax is None:
+        return _WIDTH * 0.77
+    if not isinstance(ax, matplotlib("axes").Axes):
+        raise InputError(f"ax takes one matplotlib Axes, such as plt.subplots()[1], not {type(ax).__name__}.")
+    # less what the names beside the rows take when it is laid out
+    return ax.get_window_extent().width / ax.figure.dpi * 0.85
+
+
+def characters(ax: Axes | None) -> int:
+    """How many characters stand on a line within the rows."""
+    return max(int(min(_width(ax) / _width(None), 1) * _CHARACTERS), 20)
 
 
 def _legend(ax: Any, keys: Sequence[Key], columns: int) -> None:

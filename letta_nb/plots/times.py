@@ -91,10 +91,10 @@ def _keys(fall: phases.Waterfall) -> Iterator[Key]:
         ns = fall.totals.get(kind)
         if ns is None:
             continue
-        figure = figures.patience(ns) if kind == "pending" else figures.time(ns)
         bound = kind in fall.at_most
+        figure = figures.bound if bound else figures.patience if kind == "pending" else figures.time
         share = f", {ns / fall.end:.0%}" if ns == largest and not bound else ""
-        yield _key(kind, f"{words.PHASES[kind]} {'≤ ' * bound}{figure}{share}", bound)
+        yield _key(kind, f"{words.PHASES[kind]} {'≤ ' * bound}{figure(ns)}{share}", bound)
 
 
 def _key(kind: PhaseKind, told: str, bound: bool) -> Key:
@@ -123,8 +123,6 @@ def _cut(ax: Any, row: float, at: float) -> None:
 
 # rows: between the two of a pair, between pairs, and where the sentence stands that tells how the runs part
 _BESIDE, _APART, _PARTED = 0.72, 1.25, 0.9
-# characters of that sentence on a line
-_WIDE = 84
 
 
 class _Row(NamedTuple):
@@ -154,7 +152,7 @@ def compare(a: Run | str | Path, b: Run | str | Path, ax: Axes | None = None) ->
     compared = comparison.compare(a, b)
     falls = (phases.waterfall(compared.a), phases.waterfall(compared.b))
     part = compared.divergence
-    told = [] if part is None else _parting(str(part))
+    told = [] if part is None else _parting(str(part), canvas.characters(ax))
     crowding = canvas.crowding(2 * len(compared.pairs))
     room = (0, 0.0) if part is None else (part.pair, (_PARTED + 0.55 * (len(told) - 1)) * crowding)
     found = list(_rows(compared.pairs, falls, room))
@@ -204,10 +202,10 @@ def _sides_times(found: list[_Row]) -> Iterator[str]:
         yield "" if b.duration is None else f"{figures.time(b.duration)}  {difference}".rstrip()
 
 
-def _parting(sentence: str) -> list[str]:
-    """Where the runs part, on two lines at most."""
-    told = textwrap.wrap(words.clean(f"First divergence, {sentence[:1].lower()}{sentence[1:]}"), _WIDE)
-    return told if len(told) <= 2 else [told[0], f"{told[1][: _WIDE - 1]}…"]
+def _parting(sentence: str, wide: int) -> list[str]:
+    """Where the runs part, on two lines of so many characters at most."""
+    told = textwrap.wrap(words.clean(f"First divergence, {sentence[:1].lower()}{sentence[1:]}"), wide)
+    return told if len(told) <= 2 else [told[0], f"{told[1][: wide - 1]}…"]
 
 
 def _ends(compared: comparison.Comparison, falls: tuple[phases.Waterfall, phases.Waterfall]) -> str:

@@ -29,7 +29,7 @@ _HELP = (
     "- *Compare Paris, Tokyo and Cairo in July.*\n"
     "- *And in Bergen?* (after a question like these)\n"
     "- *Which cities do you know in Norway?*\n"
-    "- *What is 12.5 * (3 + 4)?*\n"
+    "- *What is (3 + 4) / 1.6?*\n"
     "- *Rent a bike in Oslo for 3 hours.* (I need your approval for that)\n"
     "- *Remember that I like quiet roads.*"
 )

@@ -67,7 +67,10 @@ function make(type: number, parent: HTMLElement): { outer: HTMLElement; inner: H
     box.ariaLabel = "task";
     return one(box);
   }
-  return one(h(TAGS[type] ?? "span"));
+  const made = h(TAGS[type] ?? "span");
+  // the side of its bullets, or of its rule
+  if (/^[uob]/.test(made.localName)) made.dir = "auto";
+  return one(made);
 }
 
 function attribute(element: HTMLElement, type: number, value: string): void {

@@ -9,6 +9,12 @@ export function time(ms: number): string {
   return clockFace(Math.round(ms / 1000));
 }
 
+/** Of what is at most so long, which no rounding may make shorter: `7 ms` of 6.6 ms. */
+export function bound(ms: number): string {
+  const unit = ms <= 0.9 ? 0.1 : ms <= 999 ? 1 : ms <= 9_990 ? 10 : ms <= 59_900 ? 100 : 1000;
+  return time(Math.ceil(ms / unit - 1e-6) * unit);
+}
+
 /** To 0.1 ms under 100 ms, for the hover card. */
 export function fine(ms: number): string {
   return ms < 99.95 ? `${ms.toFixed(1)} ms` : time(ms);

@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Change } from "../src/page.gen";
-import { liveSpan, ticks, time } from "../src/time";
+import { bound, liveSpan, ticks, time } from "../src/time";
 import { laneHeight } from "../src/view/laneheight";
 import { Growing } from "../src/view/text";
 import { isDark } from "../src/view/theme";
+import { valueView } from "../src/view/value";
 import widget from "../src/widget";
 import { fakeModel, frame, rootOf, saved } from "./util";
 
@@ -44,6 +45,11 @@ describe("figures", () => {
     expect(shown).toEqual(["0.4 ms", "317 ms", "4.61 s", "16.0 s", "2:04", "1:02:04"]);
   });
 
+  it("of a bound are never under it", () => {
+    const shown = [0.31, 6.6, 7, 999.2, 4611, 16_010, 59_920].map(bound);
+    expect(shown).toEqual(["0.4 ms", "7 ms", "7 ms", "1.00 s", "4.62 s", "16.1 s", "1:00"]);
+  });
+
   it.each([
     [200, ["0", "50 ms", "100 ms", "150 ms", "200 ms"]],
     [12_261, ["0", "5 s", "10 s"]],
@@ -59,6 +65,22 @@ describe("figures", () => {
   it("the waterfall is never over 160 px", () => {
     for (const count of [1, 8, 9, 24, 25, 72]) expect(count * laneHeight(count)).toBeLessThanOrEqual(160);
   });
+});
+
+describe("JSON", () => {
+  const shown = (text: string): string => valueView(text).textContent ?? "";
+
+  it("is shown with the letters that were escaped", () => {
+    expect(shown('{"caf\\u00e9": "\\u05d7\\u05D9\\ud83d\\ude00"}')).toBe('{"café": "חי😀"}');
+    expect(valueView('{"caf\\u00e9": 1}', true).textContent).toBe('{"caf\\u00e9": 1}');
+  });
+
+  it.each(["\\u202e\\u00e9", "\\u0022\\u00e9", "\\\\u00e9", "\\ud83d", "\\u000a"])(
+    "keeps %s, which is not seen as it stands",
+    (text) => {
+      expect(shown(`{"a": "${text}"}`)).toBe(`{"a": "${text}"}`);
+    },
+  );
 });
 
 describe("theme", () => {

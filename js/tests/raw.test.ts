@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { RawSource } from "../src/outside";
 import { received } from "../src/view/rawlines";
+import { uiOf } from "../src/view/ui";
 import { file, folded, linesOf, rowsOf } from "./runfiles";
 import { complaints, frame, load, press, rootOf, saved, seen, textOf } from "./util";
 
@@ -190,7 +191,7 @@ async function live(): Promise<{ element: HTMLElement; give(...more: string[]): 
   const lines: string[] = [];
   const source: RawSource = { lines, complete: false, problem: null, ask: () => {} };
   const { RawPane } = await import("../src/view/raw");
-  const pane = new RawPane({ store: { last: {} } } as never, source);
+  const pane = new RawPane({ store: { last: {} }, ui: uiOf("") } as never, source);
   document.body.append(pane.element);
   const give = (...more: string[]): void => {
     lines.push(...more);
@@ -244,5 +245,33 @@ describe("raw events that come while they are looked at", () => {
     give(...events.slice(15_000));
     await expect.poll(numbers).toEqual(["20000"]);
     await expect.poll(() => element.querySelector(".chip")?.textContent).toBe("All20,000");
+  });
+});
+
+describe("what the reader comes to the raw events with", () => {
+  it("is the event that told of the failure, where the run failed", async () => {
+    const root = rootOf(saved(load("disc_tok"), async () => file("disc_tok")));
+    seen(root, ".say button")[0]?.click();
+    await expect.poll(() => seen(root, ".rwx").map(textOf).join("")).toContain("peer closed connection");
+    expect(textOf(root.activeElement?.querySelector(":nth-child(5)") as HTMLElement)).toBe("error_message");
+    expect(seen(rootOf(saved(load("multi2_tok_server"))), ".say button")).toEqual([]);
+  });
+
+  it("is the filter that was typed in the view before", async () => {
+    const raw = file("multi2_tok_server");
+    const root = await shown("multi2_tok_server", raw);
+    const field = (of: ShadowRoot): HTMLInputElement => of.querySelector("[aria-label='Filter events']") as never;
+    field(root).value = "temp_c";
+    field(root).dispatchEvent(new Event("input"));
+    runs--;
+    const again = await shown("multi2_tok_server", raw).catch(() => rootOf(document.body, 1));
+    await expect.poll(() => types(again)).toEqual(["tool_return_message"]);
+    expect(field(again).value).toBe("temp_c");
+  });
+
+  it("is the body of a request, and then the line that tells of it", async () => {
+    const root = await shown("multi2_tok_server", file("multi2_tok_server"));
+    seen(root, "button.rw")[0]?.click();
+    expect(seen(root, ".rwx").map(textOf).join("")).toMatch(/^\{\s*"messages": \[.*in the run file/s);
   });
 });

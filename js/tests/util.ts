@@ -103,6 +103,11 @@ export const more = (): Promise<More> => import("../src/more").then((its) => its
 
 /** A saved output in the page: a run, and its run file if it holds one. */
 export function saved(snapshot: Snapshot, raw: (() => Promise<string>) | null = null): HTMLElement {
+  // unlike a browser, this page's DOM lets what has gone keep the focus
+  const other = document.body.appendChild(document.createElement("button"));
+  other.focus();
+  other.blur();
+  other.remove();
   const output = document.createElement("div");
   const bare = document.createElement("div");
   bare.className = "lnb-bare";

@@ -14,7 +14,7 @@ import pytest
 from harness import Jupyter, Notebook
 from hostile_corpus import PAYLOADS
 from playwright.sync_api import Browser, Locator, Page, expect
-from scenes import LOAD, has_status, talker
+from scenes import LOAD, has_status, is_frozen, talker
 
 import letta_nb
 
@@ -169,6 +169,47 @@ def test_raw_events_of_a_run_that_goes_on(open_notebook: Open) -> None:
     view.get_by_role("tab", name="Transcript").click()
     view.get_by_role("button", name="Stop").click()
     notebook.wait_done(1)
+
+
+def test_a_reader_is_where_he_was_when_the_run_ends(open_notebook: Open) -> None:
+    notebook = open_notebook("reader.ipynb", talker(100_000, "await asyncio.sleep(0.002)"), "%letta go on", "1 + 1")
+    page = notebook.page
+    notebook.run(0)
+    notebook.start(1)
+    view = notebook.widget(1)
+    box = view.get_by_role("group", name="Transcript")
+    # the box follows the end of what is longer than it
+    expect(view).to_contain_text("word600 ")
+    view.get_by_role("tab", name="Raw").click()
+    expect(view.get_by_label("Filter events")).to_be_visible()
+    view.get_by_label("Filter events").press_sequentially("word40 ")
+    notebook.command("notebook:interrupt-kernel")
+    notebook.wait_done(1)
+    is_frozen(notebook, 1)
+    field = view.get_by_label("Filter events")
+    expect(field).to_be_focused()
+    expect(field).to_have_value("word40 ")
+    page.keyboard.type("x")
+    expect(field).to_have_value("word40 x")
+    view.get_by_role("tab", name="Transcript").click()
+    box.focus()
+    page.keyboard.press("Escape")
+    # the cell has the focus again, and its keys are the notebook's
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function("() => jupyterapp.shell.currentWidget.content.activeCellIndex === 2")
+
+
+def test_the_end_that_was_followed_stays_in_sight(open_notebook: Open) -> None:
+    notebook = open_notebook("follow.ipynb", talker(1_000), "%letta go on")
+    notebook.run(0)
+    notebook.start(1)
+    notebook.wait_done(1)
+    is_frozen(notebook, 1)
+    box = notebook.widget(1).get_by_role("group", name="Transcript")
+    notebook.page.wait_for_function(
+        "(box) => box.scrollHeight > box.clientHeight && box.scrollHeight - box.scrollTop - box.clientHeight < 24",
+        arg=box.element_handle(),
+    )
 
 
 def test_a_comparison_needs_no_kernel(open_notebook: Open) -> None:

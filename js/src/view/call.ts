@@ -3,7 +3,7 @@
 import { type Json, line, parse, unquoted } from "../json";
 import { answeredAt, arriving, callsOf, startOf, waits } from "../phases";
 import type { Entry, Store } from "../store";
-import { patience, time } from "../time";
+import { bound, patience, time } from "../time";
 
 const WRAPPER = /^Error executing function [^\s:]+: /;
 const TRACEBACK = "Traceback (most recent call last)";
@@ -76,7 +76,7 @@ export function fate(store: Store, entry: Entry): string {
 export function took(entry: Entry): string {
   const { duration, at_most } = entry.facts;
   if (duration === null || duration === undefined) return "";
-  return (at_most ? "≤ " : "") + time(duration);
+  return at_most ? `≤ ${bound(duration)}` : time(duration);
 }
 
 /** The last line of a failed call's error, without the server's wrapper. */

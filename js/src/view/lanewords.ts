@@ -1,7 +1,7 @@
 /** What a lane says of itself to a screen reader, and what it is made of. */
 
 import type { Lane, Phase, PhaseKind } from "../phases";
-import { fine, patience, time } from "../time";
+import { bound, fine, patience, time } from "../time";
 import { KINDS } from "./kinds";
 
 export interface Part {
@@ -23,7 +23,7 @@ export function parts(lane: Lane): Part[] {
 }
 
 export const figure = (part: Part): string =>
-  (part.atMost ? "≤ " : "") + (part.kind === "pending" ? patience(part.ms) : fine(part.ms));
+  part.atMost ? `≤ ${bound(part.ms)}` : part.kind === "pending" ? patience(part.ms) : fine(part.ms);
 
 export function nameOf(lane: Lane): [step: string, label: string] {
   return [`Step ${lane.step + 1}`, lane.label];

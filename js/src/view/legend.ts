@@ -2,7 +2,7 @@
 
 import { button, h, say, set, show } from "../dom";
 import { type PhaseKind, TOTALS, type Waterfall } from "../phases";
-import { patience, time, waiting } from "../time";
+import { bound, patience, time, waiting } from "../time";
 import type { Context } from "./context";
 import { KINDS, key } from "./kinds";
 import { filters, toggle } from "./sought";
@@ -97,11 +97,11 @@ export class Legend {
     // a step that came whole is one wait, of which nobody knows the parts
     const unknown = head.delivery === "step" && kinds.length === 1;
     for (const kind of kinds) {
-      const bound = fall.atMost.has(kind);
+      const most = fall.atMost.has(kind);
       const share =
-        kind === top && !bound && !unknown && fall.end > 0 ? `${Math.round((ms(kind) * 100) / fall.end)}%` : "";
-      const figure = kind === "pending" ? this.patience(ms(kind)) : time(ms(kind));
-      this.item(kind).update((bound ? "≤ " : "") + figure, share, kind === top);
+        kind === top && !most && !unknown && fall.end > 0 ? `${Math.round((ms(kind) * 100) / fall.end)}%` : "";
+      const figure = most ? `≤ ${bound(ms(kind))}` : kind === "pending" ? this.patience(ms(kind)) : time(ms(kind));
+      this.item(kind).update(figure, share, kind === top);
       this.item(kind).element.style.visibility = ms(kind) < LEAST_MS ? "hidden" : "";
     }
   }

@@ -4,7 +4,7 @@ import { button, h, say, set, show } from "../dom";
 import type { RawSource } from "../outside";
 import type { Context } from "./context";
 import { RawChips } from "./rawchips";
-import { curlOf, type RawRow, received, rowOf, runOf, upTo } from "./rawlines";
+import { bodyOf, curlOf, type RawRow, received, rowOf, runOf, upTo } from "./rawlines";
 import { RawList } from "./rawlist";
 import { Sift, type Wanted } from "./rawsift";
 import { copy } from "./text";
@@ -41,7 +41,10 @@ export class RawPane {
   ) {
     const { input, fold } = this;
     set(input, { type: "search", placeholder: "Filter events", "aria-label": "Filter events", autocomplete: "off" });
-    input.addEventListener("input", () => this.work());
+    input.addEventListener("input", () => {
+      ctx.ui.raw = input.value;
+      this.work();
+    });
     input.addEventListener("keydown", (event) => this.clear(event));
     set(fold, { type: "checkbox" });
     fold.checked = true;
@@ -60,7 +63,9 @@ export class RawPane {
   }
 
   update(): void {
-    const { source } = this;
+    const { source, input } = this;
+    // the view that was here before may have been typed into
+    if (input.value !== this.ctx.ui.raw) input.value = this.ctx.ui.raw;
     source.ask();
     const some = source.lines.length > 0;
     show(this.table, some);
@@ -101,6 +106,7 @@ export class RawPane {
     this.drawn = now;
     this.list.show(this.sift.shown);
     this.drawNote(more);
+    if (!more) this.showFailure();
   }
 
   /** Looks at a few rows, and reads on where there are none left; false: that was all. */
@@ -128,6 +134,19 @@ export class RawPane {
     this.chips.count(row);
   }
 
+  /** The last event that told of an error, as soon as all are there. */
+  private showFailure(): void {
+    const { ui } = this.ctx;
+    if (!ui.failure || !this.source.complete) return;
+    if (this.chips.all()) {
+      this.work();
+      return;
+    }
+    ui.failure = false;
+    const row = this.rows.findLast(({ type }) => type.includes("error"));
+    if (row) this.list.reveal(row);
+  }
+
   private drawNote(more: boolean): void {
     const { source, input } = this;
     const waits = !source.lines.length && !source.complete;
@@ -144,7 +163,11 @@ export class RawPane {
 
   private body(row: RawRow): HTMLElement {
     const texts = this.texts(row);
-    return texts.length === 1 ? valueView(texts[0] ?? "") : textView(texts.join("\n"));
+    const [text = ""] = texts;
+    if (texts.length > 1) return textView(texts.join("\n"));
+    if (!row.request) return valueView(text, true);
+    // what was asked first, then the line of the run file that tells of it
+    return h("div", "", valueView(bodyOf(text), true), h("p", "dd s", "in the run file"), valueView(text, true));
   }
 
   /** `c`: the row that one is at. */
@@ -161,7 +184,7 @@ export class RawPane {
   private clear(event: KeyboardEvent): void {
     if (event.key !== "Escape" || !this.input.value) return;
     event.stopPropagation();
-    this.input.value = "";
+    this.input.value = this.ctx.ui.raw = "";
     this.work();
   }
 

@@ -29,6 +29,13 @@ export class RawChips {
     return ({ type }) => chosen === ALL || type === chosen;
   }
 
+  /** Leaves out no type; true: it did. */
+  all(): boolean {
+    const before = this.chosen;
+    this.chosen = ALL;
+    return before !== ALL;
+  }
+
   /** Another one when other rows pass. */
   get key(): string {
     return JSON.stringify([this.chosen, this.chosen === OTHER && this.top]);

@@ -137,6 +137,12 @@ export function join(before: RawRow, row: RawRow): void {
   before.content = short(before.content + row.content);
 }
 
+/** The body of a request. */
+export function bodyOf(text: string): string {
+  const its = parsed(text);
+  return JSON.stringify(facts(its.leg ?? its.run).request ?? null);
+}
+
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** The request as one would send it from a shell; the key is left to the reader's own environment. */

@@ -134,6 +134,17 @@ export class RawList {
     );
   }
 
+  /** Opens a row, and puts the focus on it. */
+  reveal(row: RawRow): void {
+    const { box } = this;
+    this.at = this.shown.findIndex((its) => its.line <= row.line && row.line <= its.last);
+    if (this.at < 0) return;
+    this.opened = row.line;
+    box.scrollTop = Math.max(this.top(this.at, -1) - 3 * ROW, 0);
+    this.draw();
+    this.items.get(this.row?.line ?? -1)?.line.focus({ preventScroll: true });
+  }
+
   private toggle(line: number): void {
     this.at = this.shown.findIndex((row) => row.line === line);
     const open = this.openedAt === this.at;

@@ -1,6 +1,6 @@
 /** One sentence under the header, when something needs saying: what the kernel says, or what it does not hear. */
 
-import { h, say, set, show } from "../dom";
+import { button, h, say, set, show } from "../dom";
 import type { Say } from "../page.gen";
 import { unheard } from "./answer";
 import type { Context } from "./context";
@@ -14,9 +14,19 @@ export class SayLine {
   private readonly more = h("span", "d");
   private readonly way = h("span", "d way");
   private readonly words = h("div", "one m d");
-  readonly element = h("div", "say", h("div", "", this.first, this.more, this.way), this.words);
+  private readonly event: HTMLButtonElement;
+  readonly element: HTMLElement;
 
-  constructor(private readonly ctx: Context) {}
+  constructor(private readonly ctx: Context) {
+    this.event = button("lk", "", () => this.showEvent(), "Show event");
+    this.element = h("div", "say", h("div", "", this.first, this.more, this.way), this.words);
+  }
+
+  /** What the server said of the failure, as it was received. */
+  private showEvent(): void {
+    Object.assign(this.ctx.ui, { pane: "raw", raw: "", failure: true });
+    this.ctx.redraw();
+  }
 
   private now(): Say | null {
     const { store } = this.ctx;
@@ -50,6 +60,9 @@ export class SayLine {
     this.first.classList.toggle("d", said.dim);
     say(this.more, (said.more ? ` ${said.more}` : "") + (said.way ? " " : ""));
     this.drawWay(said.way);
+    const { status, events, error } = this.ctx.store.head;
+    if (status !== "failed" || !events || error?.type === "pending_approval") this.event.remove();
+    else if (!this.event.parentNode) this.way.after(" ", this.event);
     say(this.words, said.words.slice(0, 2000));
     show(this.words, said.words !== "");
     set(this.words, { title: said.words ? said.words.slice(0, 4000) : null });

@@ -39,8 +39,9 @@ export interface Ui {
   zoom: readonly [from: number, to: number] | null;
   speed: number;
   sought: Sought;
-  /** what the raw events are filtered by */
+  /** what the raw events are filtered by; whether the one that told of the failure is to be shown */
   raw: string;
+  failure: boolean;
   /** how far the transcript is scrolled, px; infinite: to its end */
   top: number;
   /** what had the focus when it went, and what was selected in it */
@@ -78,6 +79,7 @@ export function uiOf(uid: string): Ui {
       speed: 1,
       sought: unsought(),
       raw: "",
+      failure: false,
       top: 0,
       left: null,
       stopped: null,

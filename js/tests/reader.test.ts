@@ -74,6 +74,17 @@ describe("the focus", () => {
     expect([now.value, now.selectionStart, now.selectionEnd]).toEqual(["road", 1, 3]);
   });
 
+  it("is on the row, or the button, that it was on", async () => {
+    const uid = "its-row";
+    const { store, root, end } = live([], uid);
+    begin(store);
+    await frame();
+    within(root, "[data-key=e0]").focus();
+    end();
+    document.body.replaceChildren();
+    expect(focused(rootOf(saved({ ...long(3, [], uid) })))).toBe("e0");
+  });
+
   it("stays where the reader took it", async () => {
     const { store, root, end } = live();
     const elsewhere = document.body.appendChild(document.createElement("button"));

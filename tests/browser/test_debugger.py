@@ -200,7 +200,7 @@ def test_a_reader_is_where_he_was_when_the_run_ends(open_notebook: Open) -> None
 
 
 def test_the_end_that_was_followed_stays_in_sight(open_notebook: Open) -> None:
-    notebook = open_notebook("follow.ipynb", talker(1_000), "%letta go on")
+    notebook = open_notebook("follow.ipynb", talker(1_000, "await asyncio.sleep(0.002)"), "%letta go on")
     notebook.run(0)
     notebook.start(1)
     notebook.wait_done(1)

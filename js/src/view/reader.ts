@@ -3,7 +3,7 @@
 import type { Ui } from "./ui";
 
 /** ms in which a view comes in the place of another of its run: the saved one, when the live one ends */
-const SOON_MS = 1500;
+const SOON_MS = 10_000;
 const nameOf = (its: HTMLElement): string => its.dataset.key ?? its.getAttribute("aria-label") ?? "";
 const gone = (its: HTMLElement): boolean => !its.isConnected || !!its.closest("[hidden]");
 
@@ -55,6 +55,6 @@ export class Reader {
     if (elsewhere || named || performance.now() - left.at > SOON_MS) ui.left = null;
     if (elsewhere) return;
     (named ?? rest)?.focus({ preventScroll: true });
-    if (named && left.from !== null) named.setSelectionRange(left.from, left.to);
+    if (named && typeof left.from === "number") named.setSelectionRange(left.from, left.to);
   }
 }

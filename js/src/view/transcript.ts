@@ -48,7 +48,6 @@ export class Transcript {
   private now: Moment | null = null;
   /** the call that a person was asked about */
   private asks = -1;
-  private resumed = false;
 
   constructor(
     private readonly ctx: Context,
@@ -95,15 +94,13 @@ export class Transcript {
     this.drawFoot();
     this.settle();
     this.showAsked();
-    this.resume();
+    this.resume(dirty.all || before[2] !== this.live);
   }
 
-  /** The saved view is where the live one was, in whose place it comes. */
-  private resume(): void {
+  /** What was drawn anew, and the saved view in place of the live one, is where the reader was: at the end, if there. */
+  private resume(anew: boolean): void {
     const { top, full } = this.ctx.ui;
-    if (this.resumed || !this.built) return;
-    this.resumed = true;
-    if (top && !full && !this.live) this.box.scrollTop = Math.min(top, this.box.scrollHeight);
+    if (anew && this.built && top && !full && !this.live) this.box.scrollTop = Math.min(top, this.box.scrollHeight);
   }
 
   /** At an earlier moment the box keeps the height that it had; it is read before anything is drawn. */
@@ -307,8 +304,8 @@ export class Transcript {
 
   private scrolled(): void {
     const { scrollTop, scrollHeight, clientHeight } = this.box;
-    const atEnd = scrollHeight - scrollTop - clientHeight < 24;
-    this.ctx.ui.top = atEnd ? Number.POSITIVE_INFINITY : scrollTop;
+    const atEnd = scrollHeight - scrollTop - clientHeight < 32;
+    if (this.moment === null) this.ctx.ui.top = atEnd && scrollTop ? Number.POSITIVE_INFINITY : scrollTop;
     if (atEnd) this.following = true;
     else if (scrollTop < this.top - 1) this.following = false;
     this.top = scrollTop;

@@ -207,7 +207,7 @@ def test_the_end_that_was_followed_stays_in_sight(open_notebook: Open) -> None:
     is_frozen(notebook, 1)
     box = notebook.widget(1).get_by_role("group", name="Transcript")
     notebook.page.wait_for_function(
-        "(box) => box.scrollHeight > box.clientHeight && box.scrollHeight - box.scrollTop - box.clientHeight < 24",
+        "(box) => box.scrollHeight > box.clientHeight && box.scrollHeight - box.scrollTop - box.clientHeight < 32",
         arg=box.element_handle(),
     )
 

@@ -47,6 +47,12 @@ export function button(cls: string, label: string, onClick: () => void, ...child
 /** Of the notebook, or of the browser: Ctrl+S, Cmd+C. */
 export const isChord = ({ ctrlKey, metaKey }: KeyboardEvent): boolean => ctrlKey || metaKey;
 
+/** Out of the view, to the cell that it stands in: in any host what takes the focus around it. */
+export function leave(host: Element): void {
+  (host.shadowRoot?.activeElement as HTMLElement | null)?.blur();
+  host.closest<HTMLElement>("[tabindex]")?.focus({ preventScroll: true });
+}
+
 /** Plain keys are the view's while it has the focus, chords such as Ctrl+S the notebook's: what Lumino looks for. */
 export function keepKeys(host: HTMLElement, signal: AbortSignal): void {
   const keep = (event: KeyboardEvent): boolean => host.toggleAttribute("data-lm-suppress-shortcuts", !isChord(event));

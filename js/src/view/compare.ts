@@ -1,7 +1,7 @@
 /** Two runs side by side: figures first, then their steps on one scale of time, with a rule where they part. */
 
 import css from "../compare.css";
-import { button, h, keepKeys, set } from "../dom";
+import { button, h, keepKeys, leave, set } from "../dom";
 import type { Outside } from "../outside";
 import type { Comparison, Figure, Pair, RunHead } from "../page.gen";
 import { type Lane, waterfall } from "../phases";
@@ -196,6 +196,7 @@ export class CompareView {
     const by = { j: 1, k: -1 }[event.key];
     if (by) rows[at < 0 ? 0 : Math.min(Math.max(at + by, 0), rows.length - 1)]?.focus();
     else if (event.key === "e") rows[at]?.click();
+    else if (event.key === "Escape") leave(this.host);
     // the browser presses the button itself; the notebook must not run the cell
     else if (event.key !== "Enter" && event.key !== " ") return;
     if (by || event.key === "e") event.preventDefault();

@@ -21,6 +21,9 @@ const MOST = 4;
 /** a result up to so many characters is shown whole beside its arguments */
 const SHORT = 16;
 
+/** what the server puts before any error's words */
+const ANY_ERROR = /^INTERNAL_SERVER_ERROR: /;
+
 /** One of the two runs. */
 export interface Side {
   readonly ctx: Context;
@@ -124,7 +127,7 @@ function ending(store: Store, index: number): HTMLElement[] {
   const word = status === "failed" ? stop_reason || error?.type || STATUS[status] : STATUS[status];
   return [
     h("span", status === "cancelled" ? "one b" : "one e b", word),
-    h("span", "two d", error?.detail || error?.message || ""),
+    h("span", "two d", (error?.detail || error?.message || "").replace(ANY_ERROR, "")),
   ];
 }
 

@@ -1,6 +1,6 @@
 /** Keys, with the focus inside only. A key that is ours goes no further, so that the notebook's shortcuts stay asleep. */
 
-import { h, isChord, show } from "../dom";
+import { h, isChord, leave, show } from "../dom";
 import { failed } from "./call";
 import type { Context } from "./context";
 import { copy } from "./text";
@@ -99,15 +99,8 @@ export class Keys {
   /** One thing at a time; with nothing left to close, out of the view and back to the cell. */
   private escape(): boolean {
     if (!this.help.hidden) show(this.help, false);
-    else if (!this.acts.close()) this.leave();
+    else if (!this.acts.close()) leave((this.root.getRootNode() as ShadowRoot).host);
     return true;
-  }
-
-  /** To the cell that the view stands in; of any host it is what takes the focus around it. */
-  private leave(): void {
-    const { host } = this.root.getRootNode() as ShadowRoot;
-    this.focused?.blur();
-    host.closest<HTMLElement>("[tabindex]")?.focus({ preventScroll: true });
   }
 
   private step(by: number): boolean {

@@ -56,10 +56,12 @@ export class Plot implements LanesPlot {
       known.set(name, colour);
       return colour;
     };
+    // what lies between two of the screen's pixels is smeared over both
+    const snap = (px: number): number => Math.round(px * scale) / scale;
     const failed = (lane: Lane): boolean => lane.cut || lane.phases.some((phase) => phase.kind === "failed");
     for (const bad of [false, true]) {
       lanes.forEach((lane, n) => {
-        if (failed(lane) === bad) this.lane(context, lane, n, width, colour);
+        if (failed(lane) === bad) this.lane(context, lane, n, width, snap, colour);
       });
     }
   }
@@ -69,19 +71,22 @@ export class Plot implements LanesPlot {
     lane: Lane,
     n: number,
     width: number,
+    snap: (px: number) => number,
     colour: (phase: Phase) => string,
   ): void {
     const pitch = laneHeight(this.lanes.length);
-    const y = Math.floor(n / this.turns) * pitch;
+    const line = Math.floor(n / this.turns);
+    const y = snap(line * pitch);
+    const high = Math.max(1, snap((line + 1) * pitch) - y - 1);
     for (const phase of lane.phases) {
-      const bar = phase.kind === "failed" ? Math.max(3, pitch - 1) : Math.max(1, LOW.has(phase.kind) ? 1 : pitch - 1);
-      const x = this.scale.at(phase.start) * width;
+      const low = LOW.has(phase.kind);
+      const x = snap(this.scale.at(phase.start) * width);
       context.fillStyle = colour(phase);
       context.fillRect(
         x,
-        y + (LOW.has(phase.kind) ? Math.floor((pitch - 1) / 2) : 0),
-        Math.max(1, this.scale.at(phase.end) * width - x),
-        bar,
+        low ? y + Math.floor((high - 1) / 2) : y,
+        Math.max(1, snap(this.scale.at(phase.end) * width) - x),
+        phase.kind === "failed" ? Math.max(3, high) : low ? 1 : high,
       );
     }
   }

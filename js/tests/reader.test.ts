@@ -211,6 +211,17 @@ describe("an earlier moment", () => {
   });
 });
 
+it("what is said of the end keeps its place at an earlier moment, unseen", async () => {
+  const root = rootOf(saved(load("disc_tok")));
+  const say = within(root, ".say");
+  press(root, "Home");
+  await frame();
+  expect([say.hidden, say.style.visibility]).toEqual([false, "hidden"]);
+  press(root, "End");
+  await frame();
+  expect([say.hidden, say.style.visibility]).toEqual([false, ""]);
+});
+
 it("the hover card comes for a pointer that moves, not for one that rests", async () => {
   const root = rootOf(saved(load("multi2_tok_server")));
   const tokens = within(root, ".toks");

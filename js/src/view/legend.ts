@@ -78,7 +78,7 @@ export class Legend {
 
   /** `whole`: of the whole run, by which a kind keeps its place at an earlier moment. */
   update(fall: Waterfall, whole: Waterfall): void {
-    const { head } = this.ctx.store;
+    const head = this.ctx.store.last;
     const note =
       head.timed === false
         ? "This recording has no arrival times."

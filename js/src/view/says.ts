@@ -54,13 +54,17 @@ export class SayLine {
 
   update(): void {
     const said = this.now();
-    show(this.element, said !== null);
+    const { store } = this.ctx;
+    // at an earlier moment what is not known yet keeps its place
+    const keeps = !said && !!store.last.say;
+    this.element.style.visibility = keeps ? "hidden" : "";
+    if (!keeps) show(this.element, said !== null);
     if (!said) return;
     say(this.first, said.sentence);
     this.first.classList.toggle("d", said.dim);
     say(this.more, (said.more ? ` ${said.more}` : "") + (said.way ? " " : ""));
     this.drawWay(said.way);
-    const { status, events, error } = this.ctx.store.head;
+    const { status, events, error } = store.head;
     if (status !== "failed" || !events || error?.type === "pending_approval") this.event.remove();
     else if (!this.event.parentNode) this.way.after(" ", this.event);
     say(this.words, said.words.slice(0, 2000));

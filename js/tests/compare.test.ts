@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { beforeEach, describe, expect, it } from "vitest";
 import { mount } from "../src/compare";
 import type { Comparison, Pair } from "../src/page.gen";
+import { letters } from "../src/view/comparerow";
 import { complaints, rootOf } from "./util";
 
 const names = readdirSync("comparisons").map((file) => file.replace(".json", ""));
@@ -162,6 +163,20 @@ describe("a reader", () => {
     );
   });
 
+  it("finds both columns of time at one edge, however far the list scrolls", () => {
+    expect(drawn("many").querySelectorAll(".facts.many,.cps.many")).toHaveLength(2);
+    expect(drawn("failed").querySelector(".many")).toBeNull();
+  });
+
+  it("has the whole of a name that is cut, and is told which side is open", () => {
+    const root = drawn("arguments");
+    expect(root.querySelector(".cr .nm")?.getAttribute("title")).toBe("get_weather");
+    rows(root)[0]?.click();
+    expect(
+      [...root.querySelectorAll(".cb:not([hidden]) [data-side]")].map((its) => its.getAttribute("data-side")),
+    ).toEqual(["A", "B"]);
+  });
+
   it("unfolds many equal steps", () => {
     const root = drawn("many");
     expect(rows(root).map((row) => cells(row).slice(0, 2))).toEqual([
@@ -211,6 +226,55 @@ describe("a reader", () => {
     expect(heard).toEqual(["q"]);
     document.removeEventListener("keydown", listen);
   });
+});
+
+/** `name` with other words in it. */
+const told = (name: string, ...words: [string, string][]): Comparison => {
+  const swap = (text: string): string => words.reduce((its, [from, to]) => its.replaceAll(from, to), text);
+  return JSON.parse(JSON.stringify(load(name)), (_, its) => (typeof its === "string" ? swap(its) : its)) as Comparison;
+};
+
+describe("words that run from the right", () => {
+  const ASKED = "מה מזג האוויר בירושלים?";
+  const ESCAPED = "\\u05d9\\u05e8\\u05d5\\u05e9\\u05dc\\u05d9\\u05dd";
+
+  it("turn neither the view nor what stands beside them", () => {
+    const root = rootOf(saved(told("failed", ["SCN:multi please", ASKED], ["Step one: look up the weather.", ASKED])));
+    expect(root.querySelector(".lnb")?.getAttribute("dir")).toBe("ltr");
+    const own = (selector: string): (string | null | undefined)[] =>
+      [...root.querySelectorAll(selector)].filter((its) => words(its) === ASKED).map((its) => its.getAttribute("dir"));
+    expect(own("td,.cr span")).toEqual(["auto", "auto"]);
+    expect(root.querySelectorAll(".cr,.bars,.t,.lb,.facts tr")).not.toHaveLength(0);
+    expect(root.querySelector(":is(.cr,.bars,.t,.lb,.facts tr)[dir]")).toBeNull();
+  });
+
+  it("are isolated one by one in JSON, and are letters where JSON wrote escapes", () => {
+    const changed: [string, string][] = [
+      ['"Paris"', `"${ESCAPED}"`],
+      ['"Berlin"', '"تل أبيب"'],
+    ];
+    const root = rootOf(saved(told("arguments", ...changed)));
+    expect(words(root.querySelector(".parts p"))).toBe(
+      'First divergence, step 1: A calls get_weather with city "ירושלים", B calls get_weather with city "تل أبيب".',
+    );
+    const [one, two] = [...rows(root)[0]!.querySelectorAll(".call")];
+    expect(words(one)).toBe('city "ירושלים"→city "ירושלים"');
+    expect([...two!.querySelectorAll("bdi")].map(words)).toEqual(["city", '"تل أبيب"', "city", '"تل أبيب"']);
+  });
+});
+
+describe("letters that JSON wrote as escapes", () => {
+  it.each([
+    ["\\u05d0\\u05D1", "אב"],
+    ["caf\\u00e9 \\ud83d\\ude00", "café 😀"],
+    // a backslash, and letters that only look like an escape
+    ["\\\\u05d0", "\\\\u05d0"],
+    ["\\\\\\u05d0", "\\\\א"],
+    // what ends a string, cannot be seen, turns the text around it, or is half of a sign
+    ["\\u0022\\u005c\\u000a", "\\u0022\\u005c\\u000a"],
+    ["\\u200b \\u202e\\u05d0 \\u2028", "\\u200b \\u202e\\u05d0 \\u2028"],
+    ["\\ud83d \\u05d", "\\ud83d \\u05d"],
+  ])("%s", (text, shown) => expect(letters(text)).toBe(shown));
 });
 
 const PAYLOADS = ["<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>", "[x](javascript:alert(1))"];

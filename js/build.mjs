@@ -15,13 +15,28 @@ const { NAMES, SHORT } = ownNames(join(here, "src"));
 const LIMIT = 40_000;
 const TARGET = 20_000;
 
+/** Sections of style.css that dress nothing in a comparison. */
+const NOT_COMPARED = ["time axis, scrubber", "tabs"];
+
+/** A style without its sections of these names; `/* ---------- name ---------- *\/` stands above each. */
+function without(names, text) {
+  let left = text;
+  for (const name of names) {
+    const [before, after] = left.split(`/* ---------- ${name} ---------- */`);
+    if (after === undefined) throw new Error(`style.css has no section "${name}"`);
+    left = before + after.slice(after.indexOf("/* ----------"));
+  }
+  return left;
+}
+
 /** CSS is imported as text and stands in a shadow root. */
-const css = {
+const css = (dropped) => ({
   name: "css",
   setup(b) {
     b.onLoad({ filter: /\.css$/ }, async ({ path }) => {
+      const text = readFileSync(path, "utf8");
       const made = await build({
-        entryPoints: [path],
+        stdin: { contents: path.endsWith("style.css") ? without(dropped, text) : text, loader: "css" },
         minify: true,
         write: false,
         target: "chrome110",
@@ -30,7 +45,7 @@ const css = {
       return { contents: made.outputFiles[0].text.trim(), loader: "text" };
     });
   },
-};
+});
 
 /** The names that `shared.ts` imports, by file. */
 const SHARED = new Map(
@@ -65,7 +80,7 @@ async function bundle(name, format) {
     charset: "ascii",
     legalComments: "none",
     write: false,
-    plugins: name === "more" ? [css, shared] : [css],
+    plugins: [css(name === "compare" ? NOT_COMPARED : []), ...(name === "more" ? [shared] : [])],
     logLevel: "warning",
   });
   const nameCache = { props: members };

@@ -162,6 +162,20 @@ describe("a reader", () => {
     );
   });
 
+  it("finds both columns of time at one edge, however far the list scrolls", () => {
+    expect(drawn("many").querySelectorAll(".facts.many,.cps.many")).toHaveLength(2);
+    expect(drawn("failed").querySelector(".many")).toBeNull();
+  });
+
+  it("has the whole of a name that is cut, and is told which side is open", () => {
+    const root = drawn("arguments");
+    expect(root.querySelector(".cr .nm")?.getAttribute("title")).toBe("get_weather");
+    rows(root)[0]?.click();
+    expect(
+      [...root.querySelectorAll(".cb:not([hidden]) [data-side]")].map((its) => its.getAttribute("data-side")),
+    ).toEqual(["A", "B"]);
+  });
+
   it("unfolds many equal steps", () => {
     const root = drawn("many");
     expect(rows(root).map((row) => cells(row).slice(0, 2))).toEqual([
@@ -210,6 +224,38 @@ describe("a reader", () => {
     press(root, "q");
     expect(heard).toEqual(["q"]);
     document.removeEventListener("keydown", listen);
+  });
+});
+
+/** `name` with other words in it. */
+const told = (name: string, ...words: [string, string][]): Comparison => {
+  const swap = (text: string): string => words.reduce((its, [from, to]) => its.replaceAll(from, to), text);
+  return JSON.parse(JSON.stringify(load(name)), (_, its) => (typeof its === "string" ? swap(its) : its)) as Comparison;
+};
+
+describe("words that run from the right", () => {
+  const ASKED = "מה מזג האוויר בירושלים?";
+  const ESCAPED = "\\u05d9\\u05e8\\u05d5\\u05e9\\u05dc\\u05d9\\u05dd";
+
+  it("turn neither the view nor what stands beside them", () => {
+    const root = rootOf(saved(told("failed", ["SCN:multi please", ASKED], ["Step one: look up the weather.", ASKED])));
+    expect(root.querySelector(".lnb")?.getAttribute("dir")).toBe("ltr");
+    const own = (selector: string): (string | null | undefined)[] =>
+      [...root.querySelectorAll(selector)].filter((its) => words(its) === ASKED).map((its) => its.getAttribute("dir"));
+    expect(own("td,.cr span")).toEqual(["auto", "auto"]);
+    expect(root.querySelectorAll(".cr,.bars,.t,.lb,.facts tr")).not.toHaveLength(0);
+    expect(root.querySelector(":is(.cr,.bars,.t,.lb,.facts tr)[dir]")).toBeNull();
+  });
+
+  it("are isolated one by one in JSON, and are letters where JSON wrote escapes", () => {
+    const changed: [string, string][] = [
+      ['"Paris"', `"${ESCAPED}"`],
+      ['"Berlin"', '"تل أبيب"'],
+    ];
+    const root = rootOf(saved(told("arguments", ...changed)));
+    const [one, two] = [...rows(root)[0]!.querySelectorAll(".call")];
+    expect(words(one)).toBe('city "ירושלים"→city "ירושלים"');
+    expect([...two!.querySelectorAll("bdi")].map(words)).toEqual(["city", '"تل أبيب"', "city", '"تل أبيب"']);
   });
 });
 

@@ -86,7 +86,7 @@ export class CompareView {
   }
 
   private build(parent: HTMLElement): void {
-    set(this.root, { role: "group", "aria-label": "Comparison of two Letta runs" });
+    set(this.root, { role: "group", "aria-label": "Comparison of two Letta runs", dir: "ltr" });
     const swap = button("btn", "", () => {
       this.swapped = !this.swapped;
       this.draw();
@@ -109,7 +109,8 @@ export class CompareView {
     const sides = (swapped ? [this.sides[1], this.sides[0]] : this.sides) as readonly [Side, Side];
     this.facts.replaceChildren(h("tbody", "", this.head(sides), ...data.figures.map((figure) => this.fact(figure))));
     this.note.hidden = data.divergence !== null;
-    this.list.classList.toggle("many", data.pairs.length > FEW);
+    // both leave room for the bar that only one of them scrolls by
+    for (const its of [this.facts, this.list]) its.classList.toggle("many", data.pairs.length > FEW);
     this.rows = [];
     this.list.replaceChildren(...this.items(this.groups(data.pairs), sides));
   }
@@ -127,7 +128,7 @@ export class CompareView {
 
   private fact({ label, a, b, difference, strong }: Figure): HTMLElement {
     const [one, two] = this.swapped ? [b, a] : [a, b];
-    const cell = (text: string): HTMLElement => h("td", UNKNOWN.includes(text) ? "dd" : "", text);
+    const cell = (text: string): HTMLElement => set(h("td", UNKNOWN.includes(text) ? "dd" : "", text), { dir: "auto" });
     const name = set(h("th", "", label), { scope: "row" });
     const delta = this.swapped ? turned(difference) : difference;
     return h("tr", "cg", name, cell(one), cell(two), h("td", strong ? "b" : "", delta));

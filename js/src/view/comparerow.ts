@@ -45,7 +45,8 @@ const nameOf = (call: Entry): string => call.facts.name || "tool";
 /** `get_weather +2`; "answer" and the like for a step without calls. */
 function label(step: Step | undefined): HTMLElement {
   const calls = step ? callsOf(step) : [];
-  if (calls[0]) return h("span", "nm one", nameOf(calls[0]), calls.length > 1 ? ` +${calls.length - 1}` : "");
+  const name = calls[0] && nameOf(calls[0]);
+  if (name) return set(h("span", "nm one", name, calls.length > 1 ? ` +${calls.length - 1}` : ""), { title: name });
   return h("span", "one", textOf(step, "assistant") ? "answer" : textOf(step, "reasoning") ? "reasoning" : "");
 }
 
@@ -88,28 +89,33 @@ function bars(lanes: readonly Lane[], longest: number): HTMLElement[] {
   });
 }
 
+/** Strings run their own way, and what stands between them, as in JSON, does not turn with them. */
+const strings = (line: string): (Node | string)[] =>
+  line.split(/("(?:[^"\\]|\\.)*(?:"|$))/).map((part, n) => (n % 2 ? h("bdi", "", part) : part));
+
+/** Text that runs its own way. */
+const prose = (cls: string, ...children: (Node | string)[]): HTMLElement =>
+  set(h("span", cls, ...children), { dir: "auto" });
+
 /** The part of a JSON object under some of its keys; all of what is no object. */
 function chosen(text: string, keys: readonly string[] | null): (Node | string)[] {
   const its = keys?.includes("") ? null : pairs(text);
-  if (!its) return [summary(text)];
+  if (!its) return strings(summary(text));
   const shown = its.filter(([key]) => !keys || keys.includes(key));
-  return shown.flatMap(([key, value], n) => [n ? "\u2002" : "", h("span", "dd", key), ` ${value}`]);
+  return shown.flatMap(([key, value], n) => [n ? "\u2002" : "", h("bdi", "dd", key), " ", ...strings(value)]);
 }
 
 /** `sides 20 → 4`; `pair`: only what differs, null: all of it. */
 function callLine(call: Entry, named: boolean, pair: Pair | null): HTMLElement {
-  const given = h("span", "m args");
+  const given = prose("m args");
   const rest = h("span", "rest");
   if (!pair || pair.arguments.length) given.append(...chosen(call.text, pair?.arguments ?? null));
   if (call.returned && (!pair || pair.result.length)) {
     const bad = failed(call);
     const result = call.facts.result ?? "";
     const keys = pair && parse(result)?.kind === "object" ? pair.result : null;
-    const told = h(
-      "span",
-      bad ? "m e" : "m",
-      ...(bad ? [errorLine(call)] : keys ? chosen(result, keys) : [summary(result)]),
-    );
+    const its = bad ? [errorLine(call)] : keys ? chosen(result, keys) : strings(summary(result));
+    const told = prose(bad ? "m e" : "m", ...its);
     rest.append(h("span", "ar", "→"), told);
     rest.classList.toggle("long", (told.textContent ?? "").length > SHORT);
   } else if (!call.returned && call.facts.approval) {
@@ -127,7 +133,7 @@ function ending(store: Store, index: number): HTMLElement[] {
   const word = status === "failed" ? stop_reason || error?.type || STATUS[status] : STATUS[status];
   return [
     h("span", status === "cancelled" ? "one b" : "one e b", word),
-    h("span", "two d", (error?.detail || error?.message || "").replace(ANY_ERROR, "")),
+    prose("two d", (error?.detail || error?.message || "").replace(ANY_ERROR, "")),
   ];
 }
 
@@ -192,7 +198,7 @@ export class CompareRow {
     if (differ) made.push(...calls.slice(0, MOST).map((call) => callLine(call, several, partial)));
     if (calls.length > MOST) made.push(h("span", "d", `${calls.length - MOST} more calls`));
     const whole = !this.pair.same && !calls.length;
-    if (said) made.push(h("span", whole ? "two" : "one d", said.slice(0, 300)));
+    if (said) made.push(prose(whole ? "two" : "one d", said.slice(0, 300)));
     return [...made, ...ending(ctx.store, index)];
   }
 
@@ -205,7 +211,7 @@ export class CompareRow {
     for (const n of [0, 1] as const) {
       const { ctx } = this.sides[n];
       const step = this.step(n);
-      const list = set(h("ol", "tx"), { "aria-label": `Step in ${"AB"[n]}` });
+      const list = set(h("ol", "tx"), { "aria-label": `Step in ${"AB"[n]}`, "data-side": "AB"[n] as string });
       if (step) {
         const view = new StepView(ctx, step);
         this.views.push(view);

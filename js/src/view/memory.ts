@@ -43,7 +43,7 @@ export class MemoryPane {
     const size = (after ?? "").length;
     const room = limit === null ? plural(size, "character") : `${count(size)} of ${count(limit)} characters`;
     const chevron = h("span", "chev");
-    const content = h("span", "c", h("span", "nm", label), h("span", "pm", figures(block)));
+    const content = h("span", "c", h("bdi", "nm", label), h("span", "pm", figures(block)));
     const key = `memory ${label}`;
     const line = button("r", "", () => open(body.hidden === true), chevron, content, h("span", "x"));
     line.append(h("span", "t wide", room));
@@ -112,7 +112,7 @@ function lines(changes: readonly Change[]): HTMLElement {
     tell();
     const [sign, word] = SIGNS[kind];
     const mark = set(h("span", "sign", sign), { "aria-hidden": "true" });
-    made.push(h("div", kind, mark, word && h("span", "vh", word), text));
+    made.push(h("div", kind, mark, word && h("span", "vh", word), h("bdi", "", text)));
   });
   tell();
   const box = h("div", "diff m", ...made.slice(0, MOST));

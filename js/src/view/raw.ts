@@ -1,6 +1,6 @@
 /** Every event as received: read and sifted a little at a time, so that a long run does not hold up its reader. */
 
-import { button, h, say, set, show } from "../dom";
+import { button, h, isChord, say, set, show } from "../dom";
 import type { RawSource } from "../outside";
 import type { Context } from "./context";
 import { RawChips } from "./rawchips";
@@ -181,9 +181,12 @@ export class RawPane {
     void copy(this.texts(row).join("\n"), line.children[2] as HTMLElement);
   }
 
+  /** Escape empties the box; an empty one is left for the list. */
   private clear(event: KeyboardEvent): void {
-    if (event.key !== "Escape" || !this.input.value) return;
+    if (event.key !== "Escape" || isChord(event) || event.altKey) return;
+    event.preventDefault();
     event.stopPropagation();
+    if (!this.input.value) this.list.focus();
     this.input.value = this.ctx.ui.raw = "";
     this.work();
   }

@@ -34,6 +34,7 @@ export class RawList {
   /** `body`: what stands under a row that is open. */
   constructor(private readonly body: (row: RawRow) => HTMLElement) {
     set(this.list, { role: "list", "aria-label": "Events" });
+    this.box.tabIndex = -1;
     this.box.addEventListener("scroll", () => this.draw(), { passive: true });
     this.box.addEventListener("keydown", (event) => this.move(event));
   }
@@ -47,6 +48,11 @@ export class RawList {
   /** The row that one is at. */
   get row(): RawRow | undefined {
     return this.shown[this.at];
+  }
+
+  /** Where there is no row to go to, the list itself. */
+  focus(): void {
+    (this.items.get(this.row?.line ?? -1)?.line ?? this.box).focus({ preventScroll: true });
   }
 
   private get openedAt(): number {
@@ -129,8 +135,8 @@ export class RawList {
       h("span", "dd", !row.request ? numbers : row.line ? "" : "0"),
       h("span", "", row.at === null ? "" : row.at.toFixed(3)),
       h("span", row.gap !== null && row.gap >= LONG_S ? "b" : "dd", gap),
-      h("span", "m d", row.type, times > 0 && h("span", "dd", ` ×${count(times + 1)}`)),
-      h("span", "m", row.tool && `${row.tool} `, row.content),
+      h("span", "m d", h("span", "", row.type), times > 0 && h("span", "dd", ` ×${count(times + 1)}`)),
+      h("bdi", "m", row.tool && `${row.tool} `, row.content),
     );
   }
 
@@ -142,7 +148,7 @@ export class RawList {
     this.opened = row.line;
     box.scrollTop = Math.max(this.top(this.at, -1) - 3 * ROW, 0);
     this.draw();
-    this.items.get(this.row?.line ?? -1)?.line.focus({ preventScroll: true });
+    this.focus();
   }
 
   private toggle(line: number): void {
@@ -169,6 +175,6 @@ export class RawList {
     if (top < box.scrollTop) box.scrollTop = top;
     else if (top + ROW > box.scrollTop + box.clientHeight) box.scrollTop = top + ROW - box.clientHeight;
     this.draw();
-    this.items.get(this.row?.line ?? -1)?.line.focus({ preventScroll: true });
+    this.focus();
   }
 }

@@ -75,6 +75,17 @@ describe("memory", () => {
     expect(long.querySelectorAll(".added")).toHaveLength(500);
   });
 
+  it("lets each line and each name run its own way, and keeps what stands beside them in its place", () => {
+    const { pane } = shown(block("זיכרון", "שלום\nעולם", "שלום, עולם!\nעולם"));
+    expect([...pane.element.querySelectorAll(".mem bdi")].map((its) => its.textContent)).toEqual([
+      "זיכרון",
+      "שלום",
+      "שלום, עולם!",
+      "עולם",
+    ]);
+    expect(pane.element.querySelector("bdi :is(.sign,.pm,.vh)")).toBeNull();
+  });
+
   it("leaves a row as the reader put it when more is told", () => {
     const { pane, tell } = shown(block("a", "1", "2"), block("b", "1"));
     for (const row of seen(pane.element, ".mem .r")) row.click();

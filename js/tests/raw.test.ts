@@ -60,6 +60,48 @@ describe("the pane of raw events", () => {
     root.querySelector<HTMLElement>(".find [type=checkbox]:not([hidden] *)")?.click();
   });
 
+  it("empties the filter by Escape, then leaves it for the list, and leaves chords to the notebook", async () => {
+    const root = await shown("multi2_tok_server", file("multi2_tok_server"));
+    const input = root.querySelector<HTMLInputElement>("[aria-label='Filter events']") as HTMLInputElement;
+    const heard: string[] = [];
+    document.body.onkeydown = ({ key }) => void heard.push(key);
+    input.focus();
+    input.value = "temp_c";
+    input.dispatchEvent(new Event("input"));
+    press(root, "Escape", input);
+    expect([input.value, root.activeElement]).toEqual(["", input]);
+    press(root, "Escape", input);
+    expect(root.activeElement).toBe(seen(root, "button.rw")[0]);
+    expect(heard).toEqual([]);
+    for (const chord of [{ ctrlKey: true }, { metaKey: true }]) {
+      for (const key of ["s", "Escape"]) {
+        const event = { key, bubbles: true, composed: true, cancelable: true, ...chord };
+        expect(input.dispatchEvent(new KeyboardEvent("keydown", event))).toBe(true);
+      }
+    }
+    expect(heard).toEqual(["s", "Escape", "s", "Escape"]);
+    document.body.onkeydown = null;
+  });
+
+  it("leaves a filter that nothing fits by Escape too", async () => {
+    const { element, give } = await live();
+    give(...linesOf("multi2_tok_server"));
+    const input = element.querySelector("[type=search]") as HTMLInputElement;
+    input.value = "nowhere";
+    input.dispatchEvent(new Event("input"));
+    expect(seen(element, "button.rw")).toEqual([]);
+    input.focus();
+    for (const _ of "12") input.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
+    expect(element.querySelector(".rawbox")?.contains(document.activeElement)).toBe(true);
+  });
+
+  it("tells how many deltas a row holds apart from their type, which may be cut, and lets text run its own way", async () => {
+    const root = await shown("multi2_tok_server", file("multi2_tok_server"));
+    const cells = [...(seen(root, "button.rw")[2]?.children ?? [])];
+    expect([...(cells[4]?.children ?? [])].map(textOf)).toEqual(["reasoning_message", " ×7"]);
+    expect(cells[5]?.localName).toBe("bdi");
+  });
+
   it("goes from row to row by keys", async () => {
     const root = await shown("multi2_tok_server", file("multi2_tok_server"));
     seen(root, "button.rw")[0]?.focus();

@@ -30,7 +30,8 @@ const dim = (text: string): HTMLElement => h("span", "dd", text);
 
 /** A short value, keys dim. */
 export function highlight(json: Json): (Node | string)[] {
-  if (json.kind === "leaf") return [json.raw];
+  // strings run their own way, and what stands between them does not turn with them
+  if (json.kind === "leaf") return [json.raw.startsWith('"') ? h("bdi", "", json.raw) : json.raw];
   if (json.kind === "array") return ["[", ...joined(json.items.map(highlight)), "]"];
   return ["{", ...joined(json.items.map(([key, its]) => [dim(`${key}:`), " ", ...highlight(its)])), "}"];
 }

@@ -117,7 +117,7 @@ export class View {
 
   private build(): void {
     // no landmark: a notebook may hold dozens of these
-    set(this.root, { role: "group" });
+    set(this.root, { role: "group", dir: "ltr" });
     this.zoomed.append(
       h("span"),
       button("lk", "", () => this.zoom(null), "Whole run"),

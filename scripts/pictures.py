@@ -27,8 +27,9 @@ letta_nb.connect(server.url)
 
 
 def still(view: Locator) -> None:
-    """As it is when it is done."""
+    """As it is when it is done, from its beginning: its end was followed."""
     expect(view.locator(".status")).not_to_have_text("Running")
+    view.locator(".box").first.evaluate("box => { box.scrollTop = 0 }")
 
 
 def whole(view: Locator) -> None:

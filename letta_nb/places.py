@@ -50,8 +50,10 @@ class JupyterOutput:
 
     def show(self, widget: RunWidget, run: Run) -> None:
         bundle = widget.view()
-        bundle["text/html"] = static_html.running_fragment(run)
-        bundle["text/plain"] = text.transcript(run, plain=True)
+        # without keys: what stands in a notebook is saved and shared with it
+        its = redaction.redacted(run.still())
+        bundle["text/html"] = static_html.running_fragment(its)
+        bundle["text/plain"] = text.transcript(its, plain=True)
         self._handle = notebook.display_bundle(bundle, updatable=True)
 
     def paused(self, widget: RunWidget, run: Run) -> None:
@@ -62,9 +64,10 @@ class JupyterOutput:
         """
         if self._handle is None:
             return
-        spare = {"text/html": static_html.spare(redaction.redacted(run.still())), "text/plain": ""}
+        its = redaction.redacted(run.still())
+        spare = {"text/html": static_html.spare(its), "text/plain": ""}
         if self._spare is None:
-            plain = text.transcript(run, plain=True)
+            plain = text.transcript(its, plain=True)
             self._handle.update({**widget.view(), "text/html": "", "text/plain": plain}, raw=True)
             self._spare = notebook.display_bundle(spare, updatable=True)
         else:

@@ -65,7 +65,8 @@ class Reading:
             source = "" if isinstance(item, Run) else str(item)
             for run in self._found(item, source):
                 still = run.still()
-                if still.partial and source not in ("", "-") and self.on_error == "collect":
+                # a pipe can be read only once
+                if still.partial and self.on_error == "collect" and source and Path(source).is_file():
                     cut.setdefault(still.uid, []).append((_ids(still), still.event_count, source))
                 else:
                     yield from self._taken(still, source)
@@ -105,7 +106,8 @@ class Reading:
         where = f"longer in {best}" if there is None else f"{'' if there in self._cut else 'whole '}in {there}"
         for file in files:
             if there is not None or file is not longest:
-                why = f"It is cut off, and the same run is {where if there != '' else 'there whole'}."
+                twice = "there already" if there is None and file[2] == best else where
+                why = f"It is cut off, and the same run is {twice if there != '' else 'there whole'}."
                 self.unread.append(Unread(file[2], why))
         if there is None:
             for run in self._found(Path(best), best):

@@ -105,7 +105,7 @@ def _unrecorded(run: Run, rules: Rules) -> Run:
 
     made = copy.copy(run)
     made.entries = [_entry(entry, new) for entry in run.entries]
-    made.note = new(run.note)
+    made.note, made.agent_name, made.model = new(run.note), new(run.agent_name), new(run.model)
     if (error := run.error) is not None:
         made.error = RunError(*map(new, (error.type, error.message, error.detail)))
     return made if changed else run

@@ -96,7 +96,7 @@ def lettered(text: str) -> str:
 
 def _letters(escaped: re.Match[str]) -> str:
     letters: str = json.loads(f'"{escaped[0]}"')
-    seen = all(letter > "\xa0" and not unicodedata.category(letter).startswith("C") for letter in letters)
+    seen = all(letter > "\xa0" and not unicodedata.category(letter).startswith(("C", "Zl", "Zp")) for letter in letters)
     return letters if seen else escaped[0]
 
 
@@ -175,7 +175,7 @@ def verdict(run: Run, *, plain: bool = False) -> Verdict | None:
         step = len(run.steps) + phases.settled(run)
         reason = run.stop_reason or (error.type if error else "error")
         more = KEPT if run.steps else ""
-        if _BROKE_OFF.search(words):
+        if reason == "llm_api_error" and _BROKE_OFF.search(words):
             return Verdict(f"The model's stream broke off in step {step}, so the server ended the run.", more, words)
         return Verdict(f"The run failed in step {step}: {reason}.", more, words)
     if run.status == "requires_approval":

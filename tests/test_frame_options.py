@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
+import os
+import threading
 import warnings
 import weakref
 from pathlib import Path
@@ -297,3 +299,26 @@ def test_a_runs_own_tables_take_the_same_options(grain: Grain) -> None:
     run = load("0.16.8/v1_multi2_tok")
     options: frames.Options = {"columns": ["agent_id", "run_id"], "names": "otel", "backend": "pyarrow"}
     pd.testing.assert_frame_equal(getattr(run, f"{grain}_df")(**options), frames.frame(grain, run, **options))
+
+
+def test_a_cut_off_run_from_a_pipe_is_read_once(tmp_path: Path) -> None:
+    run = load("0.16.8/v1_multi_tok")
+    whole = run.save(tmp_path / "run.jsonl").read_bytes()
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(whole[: len(whole) // 2],), daemon=True)
+    writer.start()
+    with warnings.catch_warnings(action="ignore"):
+        assert len(letta_nb.runs_df(pipe, on_error="collect")) == 1
+
+
+def test_a_cut_off_file_named_twice_is_not_longer_than_itself(tmp_path: Path) -> None:
+    run = load("0.16.8/v1_multi_tok")
+    torn = tmp_path / "torn.jsonl"
+    torn.write_bytes(run.save(tmp_path / "run.jsonl").read_bytes()[:9000])
+    with warnings.catch_warnings(action="ignore"):
+        table = letta_nb.runs_df([torn, torn], on_error="collect")
+    assert len(table) == 1
+    told = [one["error"] for one in table.attrs["unread"]]
+    assert "It is cut off, and the same run is there already." in told
+    assert not any("longer" in one for one in told)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -21,12 +22,13 @@ from hypothesis import strategies as st
 from recordings import ALL_STREAMS, BY_NAME
 
 import letta_nb
-from letta_nb import record, redaction
+from letta_nb import notebook, record, redaction
 from letta_nb.cli import main
 from letta_nb.entries import RunError, ToolCallEntry
 from letta_nb.errors import InputError
 from letta_nb.log import Received
 from letta_nb.parquet import to_parquet
+from letta_nb.places import JupyterOutput
 from letta_nb.redaction_rules import MARK, rules_of
 from letta_nb.run import Run
 
@@ -585,6 +587,30 @@ def test_keys_do_not_leave_in_tables_spans_or_pages(recorded: bool, tmp_path: Pa
     assert KEY in json.dumps(run.to_otel(content=True, redact=False))
     to_parquet(run, tmp_path / "lake", redact=False)
     assert KEY in "".join(pd.read_parquet(tmp_path / "lake" / "messages").content)
+
+
+def test_keys_do_not_leave_in_a_cell_that_is_saved_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundles: list[dict[str, Any]] = []
+
+    class Handle:
+        def update(self, bundle: dict[str, Any], raw: bool) -> None:
+            bundles.append(bundle)
+
+    def display(bundle: dict[str, Any], updatable: bool) -> Handle:
+        bundles.append(bundle)
+        return Handle()
+
+    monkeypatch.setattr(notebook, "display_bundle", display)
+    run = run_of([answer(f"It is {KEY}, keep it.")])
+    widget: Any = SimpleNamespace(view=dict)
+    place = JupyterOutput()
+    place.show(widget, run)
+    place.paused(widget, run)
+    place.paused(widget, run)
+    place.ended(widget, run, told=False)
+    told = "".join(unpacked(text) for bundle in bundles for text in bundle.values())
+    assert told.count("keep it.") > 6
+    assert KEY not in told
 
 
 def test_keys_do_not_leave_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,6 +47,12 @@ export function button(cls: string, label: string, onClick: () => void, ...child
 /** Of the notebook, or of the browser: Ctrl+S, Cmd+C. */
 export const isChord = ({ ctrlKey, metaKey }: KeyboardEvent): boolean => ctrlKey || metaKey;
 
+/** Whether nothing else in the page has the focus: what comes late may not take it from who went on elsewhere. */
+export function attended(host: Element): boolean {
+  const { activeElement } = host.getRootNode() as Document | ShadowRoot;
+  return document.hasFocus() && (!activeElement || activeElement === host || activeElement === document.body);
+}
+
 /** Out of the view, to the cell that it stands in: in any host what takes the focus around it. */
 export function leave(host: Element): void {
   (host.shadowRoot?.activeElement as HTMLElement | null)?.blur();

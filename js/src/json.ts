@@ -22,7 +22,7 @@ export function lettered(text: string): string {
   if (!LIKE_JSON.test(text)) return text;
   return text.replace(/\\\\|(?:\\u[\da-f]{4})+/gi, (raw) => {
     const letters = JSON.parse(`"${raw}"`) as string;
-    return /[^\xa1-\u{10ffff}]|\p{C}/u.test(letters) ? raw : letters;
+    return /[^\xa1-\u{10ffff}]|[\p{C}\p{Zl}\p{Zp}]/u.test(letters) ? raw : letters;
   });
 }
 

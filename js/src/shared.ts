@@ -1,6 +1,6 @@
 /** Of the code that is there, what the code that comes later (`more.ts`) uses too, so that it does not come twice. */
 
-import { button, h, isChord, say, set, show } from "./dom";
+import { attended, button, h, isChord, say, set, show } from "./dom";
 import { icon } from "./icons";
 import { lettered } from "./json";
 import { callsOf, waits } from "./phases";
@@ -17,7 +17,7 @@ import { textView, valueView } from "./view/value";
 
 // biome-ignore format: one line a module
 export const shared = {
-  button, h, isChord, say, set, show,
+  attended, button, h, isChord, say, set, show,
   icon,
   lettered,
   callsOf, waits,

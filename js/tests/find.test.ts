@@ -245,6 +245,21 @@ describe("filters", () => {
 });
 
 describe("tabs and menu", () => {
+  it("lead from the raw events to their filter, and leave the search of the transcript alone", async () => {
+    const shown = await Shown.of("multi2_tok_server");
+    shown.type("die");
+    const tab = (word: string): void =>
+      seen(shown.root, "[role=tab]")
+        .find((its) => textOf(its).startsWith(word))
+        ?.click();
+    tab("Raw");
+    await expect.poll(() => shown.root.querySelector("[aria-label='Filter events']")).not.toBeNull();
+    shown.root.querySelector<HTMLElement>("[aria-label=Search]")?.click();
+    expect(shown.focused?.getAttribute("aria-label")).toBe("Filter events");
+    tab("Transcript");
+    expect(shown.text(".nn")).toBe("1 of 4");
+  });
+
   it("choose a pane by click, arrow and number", async () => {
     const shown = await Shown.of("multi2_tok_server");
     press(shown.root, "Escape");

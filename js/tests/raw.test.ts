@@ -299,6 +299,16 @@ describe("what the reader comes to the raw events with", () => {
     expect(seen(rootOf(saved(load("multi2_tok_server"))), ".say button")).toEqual([]);
   });
 
+  it("is not that event for who has gone back meanwhile", async () => {
+    const root = rootOf(saved(load("disc_tok"), async () => file("disc_tok")));
+    seen(root, ".say button")[0]?.click();
+    press(root, "1");
+    await frame();
+    press(root, "2");
+    await expect.poll(() => types(root).length).toBeGreaterThan(3);
+    expect(seen(root, ".rwx")).toEqual([]);
+  });
+
   it("is the filter that was typed in the view before", async () => {
     const raw = file("multi2_tok_server");
     const root = await shown("multi2_tok_server", raw);

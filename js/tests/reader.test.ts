@@ -1,6 +1,6 @@
 /** Where a reader is, who works by keyboard: kept when what had the focus goes, and when the whole view does. */
 
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Change, Snapshot } from "../src/page.gen";
 import type { Store } from "../src/store";
 import { frame, live, load, press, rootOf, saved, searching, seen, textOf } from "./util";
@@ -99,6 +99,58 @@ describe("the focus", () => {
     end();
   });
 
+  it("is not taken back from who left it, nor from the page around a frame", async () => {
+    const { store, root, end } = live();
+    begin(store);
+    await frame();
+    stop(root).focus();
+    tell(store, { op: "run", at: 9, set: { status: "requires_approval" } });
+    await frame();
+    expect(focused(root)).toBe("Transcript");
+    (root.activeElement as HTMLElement).blur();
+    tell(store, { op: "run", at: 9, set: { status: "completed", ended: 9 } });
+    await frame();
+    expect(root.activeElement).toBeNull();
+    // a frame whose page has the focus: what had it here goes, and nothing takes its place
+    within(root, "[data-key=e0]").focus();
+    const has = vi.spyOn(document, "hasFocus").mockReturnValue(false);
+    store.travel(0);
+    await frame();
+    expect(focused(root)).not.toBe("Transcript");
+    has.mockRestore();
+    end();
+  });
+
+  it("is not taken by another view of the run, which stood there already", async () => {
+    const now = vi.spyOn(performance, "now");
+    const [one, other] = [live([], "shared"), live([], "shared")];
+    for (const { store } of [one, other]) begin(store);
+    await frame();
+    within(one.root, "[data-key=e0]").focus();
+    const later = performance.now() + 5000;
+    now.mockImplementation(() => later);
+    one.end();
+    await frame();
+    tell(other.store, { op: "run", at: 9, set: { status: "completed", ended: 9 } });
+    await frame();
+    expect(other.root.activeElement).toBeNull();
+    now.mockRestore();
+    other.end();
+  });
+
+  it("stays where it went while the search bar was on its way", async () => {
+    const { store, root, end } = live();
+    const elsewhere = document.body.appendChild(document.createElement("textarea"));
+    begin(store);
+    await frame();
+    press(root, "/");
+    elsewhere.focus();
+    await expect.poll(() => root.querySelector(".find")).not.toBeNull();
+    await frame();
+    expect(document.activeElement).toBe(elsewhere);
+    end();
+  });
+
   it("leaves by Escape, to what takes it around the view", async () => {
     const cell = document.body.appendChild(document.createElement("div"));
     cell.tabIndex = -1;
@@ -152,6 +204,16 @@ describe("steps of the middle", () => {
     expect((root.activeElement as HTMLElement).closest(".step")?.textContent).toContain("road_21");
     await frame();
     expect(links(root)).toEqual(["Show steps 3 to 20"]);
+  });
+
+  it("are all on paper, and no more than before in the page", () => {
+    const run = long(40, [20]);
+    const root = rootOf(saved(run));
+    const before = links(root);
+    window.dispatchEvent(new Event("beforeprint"));
+    expect([links(root), seen(root, ".tx .nm").length]).toEqual([[], 40]);
+    window.dispatchEvent(new Event("afterprint"));
+    expect([links(root), links(rootOf(saved(run)))]).toEqual([before, before]);
   });
 
   it("are there in another view of the run, and where a lane leads", () => {

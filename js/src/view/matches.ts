@@ -51,10 +51,12 @@ const counted = new WeakMap<Entry, { query: string; size: number; count: number 
 
 /** How often the words occur in an entry; counted anew when it has grown. */
 function countIn(entry: Entry, query: string): number {
-  const texts = textsOf(entry);
-  const size = texts.reduce((sum, text) => sum + text.length, 0);
+  const { facts } = entry;
+  const parts = [entry.text, facts.result, facts.reason, ...(facts.stdout ?? []), ...(facts.stderr ?? [])];
+  const size = parts.reduce((sum, text) => sum + (text?.length ?? 0), 0);
   const known = counted.get(entry);
   if (known?.query === query && known.size === size) return known.count;
+  const texts = textsOf(entry);
   let count = texts.reduce((sum, text) => sum + occurrences(plain(text), query).length, 0);
   // what a reader sees as `quiet road` may be written as `**quiet** road`
   if (!count && entry.kind === "assistant") count = occurrences(plain(entry.text.replace(/\*\*|`/g, "")), query).length;

@@ -1,6 +1,6 @@
 /** Raw events as a list of which only what is near to the reader is in the page; one of them may be open. */
 
-import { button, h, set } from "../dom";
+import { attended, button, h, set } from "../dom";
 import { icon } from "../icons";
 import { count, fine } from "../time";
 import type { RawRow } from "./rawlines";
@@ -140,7 +140,7 @@ export class RawList {
     );
   }
 
-  /** Opens a row, and puts the focus on it. */
+  /** Opens a row, and puts the focus on it if the view has it. */
   reveal(row: RawRow): void {
     const { box } = this;
     this.at = this.shown.findIndex((its) => its.line <= row.line && row.line <= its.last);
@@ -148,7 +148,7 @@ export class RawList {
     this.opened = row.line;
     box.scrollTop = Math.max(this.top(this.at, -1) - 3 * ROW, 0);
     this.draw();
-    this.focus();
+    if (attended((box.getRootNode() as ShadowRoot).host ?? box)) this.focus();
   }
 
   private toggle(line: number): void {

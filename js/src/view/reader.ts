@@ -4,11 +4,15 @@ import type { Ui } from "./ui";
 
 /** ms in which a view comes in the place of another of its run: the saved one, when the live one ends */
 const SOON_MS = 10_000;
+/** ms by which it may be made before the other goes */
+const BEFORE_MS = 1000;
 const nameOf = (its: HTMLElement): string => its.dataset.key ?? its.getAttribute("aria-label") ?? "";
-const gone = (its: HTMLElement): boolean => !its.isConnected || !!its.closest("[hidden]");
+const gone = (its: HTMLElement): boolean =>
+  !its.isConnected || !!its.closest("[hidden]") || getComputedStyle(its).visibility === "hidden";
 
 export class Reader {
   private focused: HTMLInputElement | null = null;
+  private readonly born = performance.now();
 
   /** `rest`: takes the focus where nothing of its name is left. */
   constructor(
@@ -30,9 +34,9 @@ export class Reader {
     this.focused = null;
     if (!its) return;
     const { selectionStart: from, selectionEnd: to } = its;
-    const left = { name: nameOf(its), from, to, at: performance.now() };
+    const left = { name: nameOf(its), from, to, at: performance.now(), by: this };
     const note = (): void => {
-      if (gone(its)) this.ui.left = left;
+      this.ui.left = gone(its) ? left : null;
     };
     note();
     queueMicrotask(note);
@@ -43,7 +47,12 @@ export class Reader {
     const { ui, root } = this;
     if (this.focused && gone(this.focused)) this.leave();
     const { left } = ui;
-    if (!left) return;
+    // the page around a frame may have the focus; and another view, which stood there already, comes in nobody's place
+    if (!left || !document.hasFocus() || (left.by !== this && this.born < left.at - BEFORE_MS)) return;
+    if (performance.now() - left.at > SOON_MS) {
+      ui.left = null;
+      return;
+    }
     const rest = this.rest();
     const active = (root.getRootNode() as ShadowRoot).activeElement;
     const elsewhere = active
@@ -52,9 +61,10 @@ export class Reader {
     const named = [...root.querySelectorAll<HTMLInputElement>("[data-key],[aria-label]")].find(
       (its) => left.name && nameOf(its) === left.name && !gone(its),
     );
-    if (elsewhere || named || performance.now() - left.at > SOON_MS) ui.left = null;
+    if (elsewhere || named) ui.left = null;
+    const next = named ?? rest;
+    if (!elsewhere && next !== active) next?.focus({ preventScroll: true });
     if (elsewhere) return;
-    (named ?? rest)?.focus({ preventScroll: true });
     if (named && typeof left.from === "number") named.setSelectionRange(left.from, left.to);
   }
 }

@@ -123,6 +123,6 @@ export class Tabs {
     const label = ui.all === true ? "Fold all" : "Expand all";
     set(this.expand, { "aria-label": label, title: `${label} (E)` });
     show(this.expand, ui.pane === "transcript");
-    set(this.search, { "aria-expanded": String(ui.sought.open) });
+    set(this.search, { "aria-expanded": String(ui.sought.open && ui.pane === "transcript") });
   }
 }

@@ -45,6 +45,7 @@ export class Transcript {
   private answer: Entry | undefined;
   private live = false;
   private moment: number | null = null;
+  private printed = false;
   private now: Moment | null = null;
   /** the call that a person was asked about */
   private asks = -1;
@@ -64,6 +65,7 @@ export class Transcript {
     this.near = new Near((element, near) => this.came(element, near));
     // what is printed is seen whole
     window.addEventListener("beforeprint", () => this.whole(), { signal });
+    window.addEventListener("afterprint", () => this.fold(), { signal });
     signal.addEventListener("abort", () => this.near.clear());
   }
 
@@ -114,9 +116,13 @@ export class Transcript {
     const { store } = this.ctx;
     const lane = lanes.at(-1);
     const none = !this.live && !store.paused && this.moment === null && lane && !store.steps[lane.step];
-    if (!none) this.silent.remove();
-    else if (!this.silent.parentNode) this.foot.before(this.silent);
-    if (!none || this.silent.firstChild) return;
+    if (!none) {
+      this.silent.remove();
+      this.silent.replaceChildren();
+      return;
+    }
+    if (!this.silent.parentNode) this.foot.before(this.silent);
+    if (this.silent.firstChild) return;
     const row = new Row(this.ctx, "s", String(lane.step + 1));
     row.content.append(h("span", "dd", "Nothing arrived"));
     say(row.time, time(lane.end - lane.start));
@@ -152,11 +158,19 @@ export class Transcript {
   }
 
   private whole(): void {
-    for (const from of [...this.gaps.keys()]) this.fill(from);
+    this.printed = this.gaps.size > 0;
+    for (const from of [...this.gaps.keys()]) this.fill(from, false);
     for (const view of this.of.values()) {
       view.wake();
       if (this.now) view.update(this.now, null);
     }
+  }
+
+  /** What was shown for the printer alone. */
+  private fold(): void {
+    if (!this.printed) return;
+    this.printed = false;
+    this.update({ all: true, head: false, entries: new Set(), steps: new Set() }, this.waterfall);
   }
 
   /** A call that waits for a person comes into view, once; in the box, not in the page. */
@@ -263,14 +277,14 @@ export class Transcript {
     this.gaps.set(from, { element, to });
   }
 
-  /** Shows the steps of a gap in its place, and returns the first. */
-  private fill(from: number): HTMLElement | null {
+  /** Shows the steps of a gap in its place, and returns the first; `kept`: for good. */
+  private fill(from: number, kept = true): HTMLElement | null {
     const { steps } = this.ctx.store;
     const gap = this.gaps.get(from);
     if (!gap) return null;
     for (const step of steps.slice(from, gap.to + 1)) {
       this.hidden.delete(step.index);
-      this.ctx.ui.middle.add(step.index);
+      if (kept) this.ctx.ui.middle.add(step.index);
       const view = this.put(new StepView(this.ctx, step), gap.element);
       this.steps.set(step.index, view);
       // the first are seen at once

@@ -45,7 +45,7 @@ export interface Ui {
   /** how far the transcript is scrolled, px; infinite: to its end */
   top: number;
   /** what had the focus when it went, and what was selected in it */
-  left: { name: string; from: number | null; to: number | null; at: number } | null;
+  left: { name: string; from: number | null; to: number | null; at: number; by: unknown } | null;
   /** when Stop was pressed, by this page's clock */
   stopped: number | null;
   /** by call: the reason that is being typed, and the answer that was sent and has not been heard of */

@@ -1,6 +1,6 @@
 /** One view of one run: a shadow root in a child of its own, drawn once a frame. */
 
-import { button, h, keepKeys, say, set, show } from "../dom";
+import { attended, button, h, keepKeys, say, set, show } from "../dom";
 import type { Outside } from "../outside";
 import { type Waterfall, waterfall } from "../phases";
 import { clean, type Dirty, merge, type Store } from "../store";
@@ -78,7 +78,11 @@ export class View {
     this.transcript = new Transcript(ctx, signal);
     const text = h("div", "", this.transcript.element);
     this.bodies = { transcript: text, raw: h("div"), memory: h("div"), context: h("div") };
-    this.tabs = new Tabs(ctx, this.bodies, () => void ((this.find && this.closeFind()) || this.search()));
+    this.tabs = new Tabs(
+      ctx,
+      this.bodies,
+      () => void ((ctx.ui.pane === "transcript" && this.find && this.closeFind()) || this.search()),
+    );
     this.announcer = new Announcer(ctx);
     this.reader = new Reader(this.root, ctx.ui, () => this.rest(), signal);
     parent.append(this.host);
@@ -176,7 +180,8 @@ export class View {
     const { ctx, transcript } = this;
     this.find = more.finder(ctx, transcript.list, this.signal);
     transcript.element.before(this.find.element);
-    if (typed && ctx.ui.sought.open) this.find.open();
+    // who went elsewhere meanwhile stays there
+    if (typed && ctx.ui.sought.open && attended(this.host)) this.find.open();
   }
 
   private closeFind(): boolean {
@@ -267,6 +272,7 @@ export class View {
   private drawPane(dirty: Dirty, fall: Waterfall): void {
     const { pane } = this.ctx.ui;
     for (const [name, body] of Object.entries(this.bodies)) show(body, name === pane);
+    if (pane !== "raw") this.ctx.ui.failure = false;
     // it is kept up to date unseen: what it would have to catch up with is the same work
     this.transcript.update(dirty, fall, this.opened);
     this.find?.mark();

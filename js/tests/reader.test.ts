@@ -166,6 +166,16 @@ describe("the focus", () => {
     expect([root.activeElement, document.activeElement]).toEqual([null, cell]);
   });
 
+  it("stays in the view for an Escape that is about the list of keys, though that is still on its way", async () => {
+    const root = rootOf(saved(load("multi2_tok_server")));
+    within(root, ".box").focus();
+    press(root, "?", root.activeElement as HTMLElement);
+    press(root, "Escape", root.activeElement as HTMLElement);
+    expect(focused(root)).toBe("Transcript");
+    await frame();
+    expect(seen(root, ".keys")).toHaveLength(0);
+  });
+
   it("goes to the first and the last tab by Home and End, and the run stays at its end", () => {
     const root = rootOf(saved(load("multi2_tok_server")));
     const chosen = (): string => seen(root, "[role=tab][aria-selected=true]").map(textOf).join();

@@ -20,6 +20,7 @@ export interface Acts {
 
 export class Keys {
   readonly help = h("div", "card keys");
+  private helping = false;
 
   constructor(
     private readonly ctx: Context,
@@ -78,11 +79,14 @@ export class Keys {
   }
 
   private async showHelp(): Promise<void> {
+    // known before the list is there: Escape is about it from now on
+    this.helping = !this.helping;
     const more = await this.ctx.more();
+    this.helping &&= more !== null;
+    show(this.help, this.helping);
     if (!more) return;
     const rows = more.keys.flatMap(([keys, words]) => [h("dt", "", h("kbd", "", keys)), h("dd", "", words)]);
     this.help.replaceChildren(h("dl", "", ...rows));
-    show(this.help, this.help.hidden === true);
   }
 
   private onRail(): boolean {
@@ -98,8 +102,10 @@ export class Keys {
 
   /** One thing at a time; with nothing left to close, out of the view and back to the cell. */
   private escape(): boolean {
-    if (!this.help.hidden) show(this.help, false);
-    else if (!this.acts.close()) leave((this.root.getRootNode() as ShadowRoot).host);
+    if (this.helping) {
+      this.helping = false;
+      show(this.help, false);
+    } else if (!this.acts.close()) leave((this.root.getRootNode() as ShadowRoot).host);
     return true;
   }
 

@@ -2,7 +2,8 @@
 
 Runs are compared with those of the same prompt. A limit is how much is allowed: 1.2 is a fifth more than the baseline,
 an error rate of 0.05 five in a hundred more. A figure fails where its whole bootstrap interval lies beyond the limit;
-where only a part does, or one run of one prompt is all there is, more runs would tell, and it is "unclear".
+where only a part does, or one run of one prompt is all there is, more runs would tell, and it is "unclear". With five
+runs of each prompt on both sides the prompts are judged by themselves; with fewer, as a sample of prompts.
 """
 
 from __future__ import annotations
@@ -105,6 +106,7 @@ def check(
     """Compare new runs with a baseline of the same prompts; the result is true if nothing is worse.
 
     `new`, `baseline`: Runs, or paths or patterns of run files. The limits are those of `Limits`, None to leave one out.
+    Intervals are of these prompts with five runs of each and more; with fewer, of prompts such as these, and wider.
     `strict`: what is unclear fails too. `.raise_for_regression()` raises with a readable diff, `.df` has a row a
     finding. Raises InputError where the two have no prompt in common.
     """

@@ -113,6 +113,33 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     assert 165 <= held <= 195
 
 
+@pytest.mark.parametrize(("prompts", "runs"), [(1, 5), (3, 5), (3, 30), (20, 5)])
+def test_prompts_that_ran_often_are_judged_by_themselves(prompts: int, runs: int) -> None:
+    """However much prompts differ, and however differently they change, the interval holds the change of these."""
+    rng = np.random.default_rng(3)
+    base, ratio = rng.lognormal(0, 1, prompts), rng.choice([1.0, 2.0], prompts)
+    truth = (base * ratio).sum() / base.sum()
+    held = 0
+    for seed in range(200):
+        sides = [
+            (rng.normal(its, its / 10, runs).tolist(), rng.normal(its * more, its / 10, runs).tolist())
+            for its, more in zip(base, ratio, strict=True)
+        ]
+        its = bootstrap.change(sides, bootstrap.mean, Sampling(0.9, 400, seed), ratio=True)
+        assert its.low is not None
+        assert its.high is not None
+        held += its.low <= truth <= its.high
+    # 180 of 200 are expected; the generator is seeded
+    assert 165 <= held <= 195
+
+
+def test_a_prompt_that_did_not_change_does_not_hide_the_ones_that_did() -> None:
+    slower = {"Where?": 1.0, "How?": 2.0, "Why?": 2.0}
+    new = [ran(prompt, seconds=seconds + n / 100) for prompt, seconds in slower.items() for n in range(30)]
+    base = [ran(prompt, seconds=1 + n / 100) for prompt in slower for n in range(30)]
+    assert verdicts(check(new, base))["p95"] == "worse"
+
+
 def test_many_runs_are_resampled_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     sides = [([float(n) for n in range(40)], [float(n + 5) for n in range(40)])]
     whole = bootstrap.change(sides, bootstrap.p95, SURE, ratio=True)

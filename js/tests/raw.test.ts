@@ -9,12 +9,17 @@ afterEach(() => document.body.replaceChildren());
 
 let runs = 0;
 
-async function shown(name: string, raw: string | null): Promise<ShadowRoot> {
+/** The recording as a run that nobody has looked at. */
+function unseen(name: string): ReturnType<typeof load> {
   runs++;
   const changes = load(name).changes.map((change, n) =>
     n === 0 && change.op === "run" ? { ...change, set: { ...change.set, uid: `raw-${runs}` } } : change,
   );
-  const root = rootOf(saved({ ...load(name), changes }, raw === null ? null : async () => raw));
+  return { ...load(name), changes };
+}
+
+async function shown(name: string, raw: string | null): Promise<ShadowRoot> {
+  const root = rootOf(saved(unseen(name), raw === null ? null : async () => raw));
   press(root, "2");
   await expect.poll(() => seen(root, "[role=tabpanel]").map(textOf).join("")).toMatch(/request|too large|cannot/);
   return root;
@@ -229,11 +234,11 @@ describe("the pane of raw events", () => {
 });
 
 /** A pane of its own, and the lines that it is given. */
-async function live(): Promise<{ element: HTMLElement; give(...more: string[]): void }> {
+async function live(ui = uiOf("")): Promise<{ element: HTMLElement; give(...more: string[]): void }> {
   const lines: string[] = [];
   const source: RawSource = { lines, complete: false, problem: null, ask: () => {} };
   const { RawPane } = await import("../src/view/raw");
-  const pane = new RawPane({ store: { last: {} }, ui: uiOf("") } as never, source);
+  const pane = new RawPane({ store: { last: {} }, ui } as never, source);
   document.body.append(pane.element);
   const give = (...more: string[]): void => {
     lines.push(...more);
@@ -291,8 +296,32 @@ describe("raw events that come while they are looked at", () => {
 });
 
 describe("what the reader comes to the raw events with", () => {
+  it("is what was chosen and opened while the run went on", async () => {
+    const ui = uiOf("");
+    const all = linesOf("multi2_tok_server");
+    const before = await live(ui);
+    before.give(...all);
+    seen(before.element, ".chip")[3]?.click();
+    before.element.querySelector<HTMLElement>("[type=checkbox]")?.click();
+    seen(before.element, "button.rw")[2]?.click();
+    const box = before.element.querySelector(".rawbox") as HTMLElement;
+    box.scrollTop = 30;
+    box.dispatchEvent(new Event("scroll"));
+    const stands = (pane: HTMLElement): unknown => [
+      seen(pane, ".chip").map((chip) => chip.getAttribute("aria-pressed")),
+      pane.querySelector<HTMLInputElement>("[type=checkbox]")?.checked,
+      seen(pane, "button.rw").map((row) => [row.textContent, row.ariaExpanded, row.tabIndex]),
+      pane.querySelector(".rawbox")?.scrollTop,
+    ];
+    const after = await live(ui);
+    for (const line of all) after.give(line);
+    expect(stands(after.element)).toEqual(stands(before.element));
+    expect(seen(after.element, ".rwx").map(textOf)).toEqual(seen(before.element, ".rwx").map(textOf));
+    expect(seen(after.element, ".rwx")).toHaveLength(1);
+  });
+
   it("is the event that told of the failure, where the run failed", async () => {
-    const root = rootOf(saved(load("disc_tok"), async () => file("disc_tok")));
+    const root = rootOf(saved(unseen("disc_tok"), async () => file("disc_tok")));
     seen(root, ".say button")[0]?.click();
     await expect.poll(() => seen(root, ".rwx").map(textOf).join("")).toContain("peer closed connection");
     expect(textOf(root.activeElement?.querySelector(":nth-child(5)") as HTMLElement)).toBe("error_message");
@@ -300,7 +329,7 @@ describe("what the reader comes to the raw events with", () => {
   });
 
   it("is not that event for who has gone back meanwhile", async () => {
-    const root = rootOf(saved(load("disc_tok"), async () => file("disc_tok")));
+    const root = rootOf(saved(unseen("disc_tok"), async () => file("disc_tok")));
     seen(root, ".say button")[0]?.click();
     press(root, "1");
     await frame();

@@ -20,10 +20,10 @@ const ROW = 1000;
 
 export class RawPane {
   private readonly input = h("input", "box-in");
-  private readonly chips = new RawChips(() => this.work());
+  private readonly chips: RawChips;
   private readonly fold = h("input");
   private readonly note = h("div", "none d");
-  private readonly list = new RawList((row) => this.body(row));
+  private readonly list: RawList;
   private readonly table: HTMLElement;
   readonly element: HTMLElement;
   private readonly rows: RawRow[] = [];
@@ -40,15 +40,20 @@ export class RawPane {
     private readonly source: RawSource,
   ) {
     const { input, fold } = this;
+    const { raw } = ctx.ui;
+    this.chips = new RawChips(raw, () => this.work());
+    this.list = new RawList(raw, (row) => this.body(row));
     set(input, { type: "search", placeholder: "Filter events", "aria-label": "Filter events", autocomplete: "off" });
     input.addEventListener("input", () => {
-      ctx.ui.raw = input.value;
+      raw.words = input.value;
       this.work();
     });
     input.addEventListener("keydown", (event) => this.clear(event));
     set(fold, { type: "checkbox" });
-    fold.checked = true;
-    fold.addEventListener("change", () => this.work());
+    fold.addEventListener("change", () => {
+      raw.fold = fold.checked;
+      this.work();
+    });
     const curl = button("lk", "", () => void copy(this.curl(), curl), "Copy as curl");
     const json = button("lk", "", () => void copy(this.json(), json), "Copy JSON");
     const tools = h("span", "ends", curl, json);
@@ -63,9 +68,11 @@ export class RawPane {
   }
 
   update(): void {
-    const { source, input } = this;
+    const { source, input, fold } = this;
+    const { raw } = this.ctx.ui;
     // the view that was here before may have been typed into
-    if (input.value !== this.ctx.ui.raw) input.value = this.ctx.ui.raw;
+    if (input.value !== raw.words) input.value = raw.words;
+    fold.checked = raw.fold;
     source.ask();
     const some = source.lines.length > 0;
     show(this.table, some);
@@ -74,10 +81,11 @@ export class RawPane {
   }
 
   private get wanted(): Wanted {
-    const words = this.input.value.toLowerCase();
-    const fold = this.fold.checked;
-    const { passes } = this.chips;
-    return { words, fold, passes, key: JSON.stringify([words, fold, this.chips.key]) };
+    const { raw } = this.ctx.ui;
+    const words = raw.words.toLowerCase();
+    const { fold } = raw;
+    const { passes, key } = this.chips;
+    return { words, fold, passes, key: JSON.stringify([words, fold, key]) };
   }
 
   /** True: what is being worked out is what the reader wants by now; else that begins. */
@@ -104,7 +112,7 @@ export class RawPane {
     }
     if (more && now - this.drawn < DRAWN_MS) return;
     this.drawn = now;
-    this.list.show(this.sift.shown);
+    this.list.show(this.sift.shown, !more && this.source.complete);
     this.drawNote(more);
     if (!more) this.showFailure();
   }
@@ -138,10 +146,6 @@ export class RawPane {
   private showFailure(): void {
     const { ui } = this.ctx;
     if (!ui.failure || !this.source.complete) return;
-    if (this.chips.all()) {
-      this.work();
-      return;
-    }
     ui.failure = false;
     const row = this.rows.findLast(({ type }) => type.includes("error"));
     if (row) this.list.reveal(row);
@@ -187,7 +191,7 @@ export class RawPane {
     event.preventDefault();
     event.stopPropagation();
     if (!this.input.value) this.list.focus();
-    this.input.value = this.ctx.ui.raw = "";
+    this.input.value = this.ctx.ui.raw.words = "";
     this.work();
   }
 

@@ -3,6 +3,7 @@
 import { button, h, say, set } from "../dom";
 import { count } from "../time";
 import type { RawRow } from "./rawlines";
+import type { Looked } from "./ui";
 
 const MOST = 3;
 const ALL = "";
@@ -14,31 +15,28 @@ const word = (type: string): string =>
 
 export class RawChips {
   readonly element = h("span", "chips");
-  private chosen = ALL;
   private top: string[] = [];
   private readonly chips = new Map<string, HTMLButtonElement>();
   private readonly counts = new Map<string, number>();
   private total = 0;
 
-  constructor(private readonly changed: () => void) {}
+  constructor(
+    private readonly looked: Looked,
+    private readonly changed: () => void,
+  ) {}
 
   /** What is chosen, as it stands: what is "other" may become one of the most frequent. */
   get passes(): (row: RawRow) => boolean {
-    const { chosen, top } = this;
+    const { top } = this;
+    const { type: chosen } = this.looked;
     if (chosen === OTHER) return ({ type }) => !top.includes(type);
     return ({ type }) => chosen === ALL || type === chosen;
   }
 
-  /** Leaves out no type; true: it did. */
-  all(): boolean {
-    const before = this.chosen;
-    this.chosen = ALL;
-    return before !== ALL;
-  }
-
   /** Another one when other rows pass. */
   get key(): string {
-    return JSON.stringify([this.chosen, this.chosen === OTHER && this.top]);
+    const { type } = this.looked;
+    return JSON.stringify([type, type === OTHER && this.top]);
   }
 
   count({ type, request }: RawRow): void {
@@ -49,15 +47,16 @@ export class RawChips {
 
   update(): void {
     const { counts, total } = this;
+    const { type: chosen } = this.looked;
     const of = (type: string): number => counts.get(type) ?? 0;
     const types = [...counts.keys()].sort((a, b) => of(b) - of(a));
     // one that is left over would be no shorter as "other"
     const top = types.slice(0, types.length > MOST + 1 ? MOST : MOST + 1);
     // what the reader chose stays
-    if (types.includes(this.chosen) && !top.includes(this.chosen)) top[top.length - 1] = this.chosen;
+    if (types.includes(chosen) && !top.includes(chosen)) top[top.length - 1] = chosen;
     this.top = top;
     const others = total - top.reduce((sum, type) => sum + of(type), 0);
-    const all = [ALL, ...top, ...(others || this.chosen === OTHER ? [OTHER] : [])];
+    const all = [ALL, ...top, ...(others || chosen === OTHER ? [OTHER] : [])];
     this.draw(all, (type) => (type === ALL ? total : type === OTHER ? others : of(type)));
   }
 
@@ -71,13 +70,13 @@ export class RawChips {
     }
     for (const [type, chip] of this.chips) {
       say(chip.lastChild as Node, count(of(type)));
-      set(chip, { "aria-pressed": String(type === this.chosen) });
+      set(chip, { "aria-pressed": String(type === this.looked.type) });
     }
   }
 
   private chip(type: string): HTMLButtonElement {
     const choose = (): void => {
-      this.chosen = type;
+      this.looked.type = type;
       this.changed();
     };
     return button("chip", "", choose, h("span", "", word(type)), h("b"));

@@ -4,6 +4,7 @@ import { attended, button, h, set } from "../dom";
 import { icon } from "../icons";
 import { count, fine } from "../time";
 import type { RawRow } from "./rawlines";
+import type { Looked } from "./ui";
 
 const ROW = 22;
 /** px of what is opened under a row, at most: seven lines, then it scrolls */
@@ -25,23 +26,50 @@ export class RawList {
   readonly box = h("div", "box rawbox", this.list);
   shown: readonly RawRow[] = [];
   private readonly items = new Map<number, Item>();
-  /** line of the row that is open, and px of what stands under it */
-  private opened = -1;
+  /** px of what stands under the row that is open */
   private room = 0;
+  /** how far the list is to be scrolled as soon as its rows are there, px */
+  private back: number;
   /** the place of the row that one is at */
   private at = 0;
 
   /** `body`: what stands under a row that is open. */
-  constructor(private readonly body: (row: RawRow) => HTMLElement) {
+  constructor(
+    private readonly looked: Looked,
+    private readonly body: (row: RawRow) => HTMLElement,
+  ) {
+    this.back = looked.top;
     set(this.list, { role: "list", "aria-label": "Events" });
     this.box.tabIndex = -1;
-    this.box.addEventListener("scroll", () => this.draw(), { passive: true });
+    this.box.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.box.addEventListener("keydown", (event) => this.move(event));
   }
 
-  show(rows: readonly RawRow[]): void {
+  /** `all`: no more will come, of what was asked for. */
+  show(rows: readonly RawRow[], all: boolean): void {
     this.shown = rows;
-    this.at = Math.min(this.at, Math.max(rows.length - 1, 0));
+    const at = this.place(this.looked.at);
+    this.at = at < 0 ? Math.min(this.at, Math.max(rows.length - 1, 0)) : at;
+    this.draw();
+    const { box, back } = this;
+    if (!back) return;
+    box.scrollTop = back;
+    if (all || box.scrollTop >= back) this.back = 0;
+    this.draw();
+  }
+
+  /** Where the row stands that this line is in, -1 if it is not shown. */
+  private place(line: number): number {
+    return line < 0 ? -1 : this.shown.findIndex((row) => row.line <= line && line <= row.last);
+  }
+
+  private go(at: number): void {
+    this.at = at;
+    this.looked.at = this.row?.line ?? 0;
+  }
+
+  private scrolled(): void {
+    if (!this.back) this.looked.top = this.box.scrollTop;
     this.draw();
   }
 
@@ -56,7 +84,7 @@ export class RawList {
   }
 
   private get openedAt(): number {
-    return this.opened < 0 ? -1 : this.shown.findIndex((row) => row.line <= this.opened && this.opened <= row.last);
+    return this.place(this.looked.open);
   }
 
   private top(n: number, openedAt: number): number {
@@ -143,18 +171,19 @@ export class RawList {
   /** Opens a row, and puts the focus on it if the view has it. */
   reveal(row: RawRow): void {
     const { box } = this;
-    this.at = this.shown.findIndex((its) => its.line <= row.line && row.line <= its.last);
-    if (this.at < 0) return;
-    this.opened = row.line;
+    const at = this.place(row.line);
+    if (at < 0) return;
+    this.go(at);
+    this.looked.open = row.line;
     box.scrollTop = Math.max(this.top(this.at, -1) - 3 * ROW, 0);
     this.draw();
     if (attended((box.getRootNode() as ShadowRoot).host ?? box)) this.focus();
   }
 
   private toggle(line: number): void {
-    this.at = this.shown.findIndex((row) => row.line === line);
+    this.go(this.place(line));
     const open = this.openedAt === this.at;
-    this.opened = open ? -1 : line;
+    this.looked.open = open ? -1 : line;
     this.draw();
   }
 
@@ -169,7 +198,7 @@ export class RawList {
       this.toggle(this.row?.line ?? -1);
       return;
     }
-    this.at = Math.max(0, Math.min(this.at + by, this.shown.length - 1));
+    this.go(Math.max(0, Math.min(this.at + by, this.shown.length - 1)));
     const { box } = this;
     const top = this.top(this.at, this.openedAt);
     if (top < box.scrollTop) box.scrollTop = top;

@@ -24,7 +24,10 @@ export class SayLine {
 
   /** What the server said of the failure, as it was received. */
   private showEvent(): void {
-    Object.assign(this.ctx.ui, { pane: "raw", raw: "", failure: true });
+    const { ui } = this.ctx;
+    ui.pane = "raw";
+    ui.raw.words = ui.raw.type = "";
+    ui.failure = true;
     this.ctx.redraw();
   }
 

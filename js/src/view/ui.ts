@@ -25,6 +25,19 @@ export const unsought = (): Sought => ({
   slow: false,
 });
 
+/** What is filtered, open and seen of the raw events. */
+export interface Looked {
+  words: string;
+  /** the type that is shown; "": all */
+  type: string;
+  fold: boolean;
+  /** lines of the row that one is at, and of the one that is open (none: -1) */
+  at: number;
+  open: number;
+  /** how far the list is scrolled, px */
+  top: number;
+}
+
 export type Pane = "transcript" | "raw" | "memory" | "context";
 
 /** What the reader opened and chose, kept by run so that a second view, and the saved output, show the same. */
@@ -39,8 +52,8 @@ export interface Ui {
   zoom: readonly [from: number, to: number] | null;
   speed: number;
   sought: Sought;
-  /** what the raw events are filtered by; whether the one that told of the failure is to be shown */
-  raw: string;
+  readonly raw: Looked;
+  /** the event that told of the failure is to be shown */
   failure: boolean;
   /** how far the transcript is scrolled, px; infinite: to its end */
   top: number;
@@ -64,7 +77,7 @@ type Shared = typeof globalThis & { [key: symbol]: Map<string, Ui> | undefined }
 export function uiOf(uid: string): Ui {
   const shared = globalThis as Shared;
   // another number when `Ui` changes: outputs of other versions share the page
-  const key = Symbol.for("letta_nb.ui.4");
+  const key = Symbol.for("letta_nb.ui.5");
   shared[key] ??= new Map();
   const known = shared[key];
   let ui = uid ? known.get(uid) : undefined;
@@ -78,7 +91,7 @@ export function uiOf(uid: string): Ui {
       zoom: null,
       speed: 1,
       sought: unsought(),
-      raw: "",
+      raw: { words: "", type: "", fold: true, at: 0, open: -1, top: 0 },
       failure: false,
       top: 0,
       left: null,

@@ -5,6 +5,7 @@ export function instead(output: HTMLElement, what: string, draw: () => void): vo
   if (output.querySelector(":scope > .lnb-host")) return;
   const bare = output.querySelector<HTMLElement>(":scope > .lnb-bare");
   try {
+    widen(output);
     draw();
     if (bare) bare.style.display = "none";
   } catch (error) {
@@ -14,4 +15,10 @@ export function instead(output: HTMLElement, what: string, draw: () => void): vo
     words.textContent = `This output could not be drawn. The ${what} below is complete.`;
     output.prepend(words);
   }
+}
+
+/** JupyterLab leaves room on the right of HTML and none of a widget: the one is as wide as the other was. */
+function widen(output: HTMLElement): void {
+  const { parentElement: parent, style } = output;
+  if (parent?.classList.contains("jp-RenderedHTML")) style.marginRight = `-${getComputedStyle(parent).paddingRight}`;
 }

@@ -199,6 +199,36 @@ def test_a_reader_is_where_he_was_when_the_run_ends(open_notebook: Open) -> None
     page.wait_for_function("() => jupyterapp.shell.currentWidget.content.activeCellIndex === 2")
 
 
+def test_an_event_that_is_read_stays_open_when_the_run_ends(open_notebook: Open) -> None:
+    notebook = open_notebook("event.ipynb", talker(100_000, "await asyncio.sleep(0.002)"), "%letta go on")
+    notebook.run(0)
+    notebook.start(1)
+    view = notebook.widget(1)
+    expect(view).to_contain_text("word200 ")
+    view.get_by_role("tab", name="Raw").click()
+    view.get_by_label("Fold deltas").uncheck()
+    view.get_by_label("Filter events").fill("word1")
+    # only what is near is in the page
+    view.locator(".rawbox").evaluate("box => { box.scrollTop = 1200; }")
+    view.get_by_role("button").filter(has_text="word150").click()
+    where = "box => [box.scrollTop, box.querySelectorAll('[aria-expanded=true]').length]"
+    scrolled, opened = view.locator(".rawbox").evaluate(where)
+    assert scrolled > 500
+    assert opened == 1
+    # the cell is too low for it
+    view.get_by_label("As received").scroll_into_view_if_needed()
+    width = "host => host.getBoundingClientRect().width"
+    wide = view.evaluate(width)
+    notebook.command("notebook:interrupt-kernel")
+    notebook.wait_done(1)
+    is_frozen(notebook, 1)
+    expect(view.get_by_label("As received")).to_contain_text("word150")
+    expect(view.get_by_label("As received")).to_be_in_viewport()
+    expect(view.get_by_label("Fold deltas")).not_to_be_checked()
+    assert view.locator(".rawbox").evaluate(where) == [scrolled, opened]
+    assert view.evaluate(width) == wide
+
+
 def test_the_end_that_was_followed_stays_in_sight(open_notebook: Open) -> None:
     notebook = open_notebook("follow.ipynb", talker(1_000, "await asyncio.sleep(0.002)"), "%letta go on")
     notebook.run(0)

@@ -250,8 +250,11 @@ async function live(ui = uiOf("")): Promise<{ element: HTMLElement; give(...more
 describe("raw events that come while they are looked at", () => {
   it("are the same as those that come at once", async () => {
     const { element, give } = await live();
+    const field = element.querySelector("[type=search]") as HTMLElement;
+    expect(field.closest("[hidden]")).not.toBeNull();
     give();
     expect(element.textContent).toContain("One moment");
+    expect(field.closest("[hidden]")).not.toBeNull();
     const all = linesOf("answered_tok");
     for (const line of all) give(line);
     expect(seen(element, ".none")).toEqual([]);
@@ -318,6 +321,10 @@ describe("what the reader comes to the raw events with", () => {
     expect(stands(after.element)).toEqual(stands(before.element));
     expect(seen(after.element, ".rwx").map(textOf)).toEqual(seen(before.element, ".rwx").map(textOf));
     expect(seen(after.element, ".rwx")).toHaveLength(1);
+    before.element.remove();
+    box.scrollTop = 0;
+    box.dispatchEvent(new Event("scroll"));
+    expect(ui.raw.top).toBe(30);
   });
 
   it("is the event that told of the failure, where the run failed", async () => {

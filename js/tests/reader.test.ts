@@ -3,6 +3,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Change, Snapshot } from "../src/page.gen";
 import type { Store } from "../src/store";
+import { uiOf } from "../src/view/ui";
 import { frame, live, load, press, rootOf, saved, searching, seen, textOf } from "./util";
 
 afterEach(() => document.body.replaceChildren());
@@ -84,6 +85,23 @@ describe("the focus", () => {
     document.body.replaceChildren();
     await frame();
     expect(focused(rootOf(saved(long(3, [], uid))))).toBe("e0");
+  });
+
+  it("leaves the place in the list alone when the box that was there tells once more that it scrolled", async () => {
+    const uid = "its-place";
+    const { store, root, end } = live([], uid);
+    begin(store);
+    await frame();
+    const box = within(root, ".box");
+    Object.defineProperties(box, { scrollHeight: { value: 900 }, clientHeight: { value: 400 } });
+    box.scrollTop = 500;
+    box.dispatchEvent(new Event("scroll"));
+    expect(uiOf(uid).top).toBe(Number.POSITIVE_INFINITY);
+    end();
+    document.body.replaceChildren();
+    box.scrollTop = 0;
+    box.dispatchEvent(new Event("scroll"));
+    expect(uiOf(uid).top).toBe(Number.POSITIVE_INFINITY);
   });
 
   it("stays where the reader took it", async () => {

@@ -63,6 +63,8 @@ export class RawPane {
     for (const word of ["", "#", "at, s", "gap", "type", "content"]) head.append(h("span", "", word));
     this.table = h("div", "", head, this.list.box);
     this.element = h("div", "", bar, this.table, this.note);
+    // they come with the first lines, and do not go again
+    for (const its of [bar, this.table]) show(its, false);
     this.sift = new Sift(this.wanted, source);
     source.upTo = (moment) => upTo(source.lines, moment);
   }

@@ -69,7 +69,10 @@ export class RawList {
   }
 
   private scrolled(): void {
-    if (!this.back) this.looked.top = this.box.scrollTop;
+    const { box } = this;
+    // a box that was taken away tells once more, of nothing
+    if (!box.isConnected) return;
+    if (!this.back) this.looked.top = box.scrollTop;
     this.draw();
   }
 

@@ -318,6 +318,8 @@ export class Transcript {
 
   private scrolled(): void {
     const { scrollTop, scrollHeight, clientHeight } = this.box;
+    // a box that was taken away tells once more, of nothing
+    if (!this.box.isConnected) return;
     const atEnd = scrollHeight - scrollTop - clientHeight < 32;
     if (this.moment === null) this.ctx.ui.top = atEnd && scrollTop ? Number.POSITIVE_INFINITY : scrollTop;
     if (atEnd) this.following = true;

@@ -263,6 +263,11 @@ def notebooks(browser: Browser, jupyter: Jupyter) -> Iterator[Callable[..., Note
 
 def _complaint(notebook: Notebook, message: ConsoleMessage) -> None:
     url = message.location.get("url", "")
-    # Jupyter Server 2.21 knows a kernel before it knows its state: who lists the kernels just then gets this
-    if message.type == "error" and not ("status of 500" in message.text and "/api/kernels?" in url):
+    of_jupyter = (
+        # Jupyter Server 2.21 knows a kernel before it knows its state: who lists the kernels just then gets this
+        ("status of 500" in message.text and "/api/kernels?" in url)
+        # JupyterLab 4 asks each new kernel for its debugger, and may still wait for that when a test ends the kernel
+        or message.text.startswith("Could not restore the debugger state")
+    )
+    if message.type == "error" and not of_jupyter:
         notebook.errors.append(f"{message.text} ({url})")

@@ -183,6 +183,8 @@ def test_a_reader_is_where_he_was_when_the_run_ends(open_notebook: Open) -> None
     view.get_by_role("tab", name="Raw").click()
     expect(view.get_by_label("Filter events")).to_be_visible()
     view.get_by_label("Filter events").press_sequentially("word40 ")
+    # what was typed is there before the run ends, so that a failure says which of the two lost it
+    expect(view.get_by_label("Filter events")).to_have_value("word40 ")
     notebook.command("notebook:interrupt-kernel")
     notebook.wait_done(1)
     is_frozen(notebook, 1)

@@ -2,8 +2,9 @@
 
 Runs are compared with those of the same prompt. A limit is how much is allowed: 1.2 is a fifth more than the baseline,
 an error rate of 0.05 five in a hundred more. A figure fails where its whole bootstrap interval lies beyond the limit;
-where only a part does, or one run of one prompt is all there is, more runs would tell, and it is "unclear". With five
-runs of each prompt on both sides the prompts are judged by themselves; with fewer, as a sample of prompts.
+where the figure does and not all of the interval, or there are too few runs for one, more runs would tell, and it is
+"unclear". With five runs of each prompt on both sides the prompts are judged by themselves; with fewer, as a sample of
+prompts. Where the sides have not as many runs, p95 is that of as many: of five it is not that of two hundred.
 """
 
 from __future__ import annotations
@@ -11,21 +12,20 @@ from __future__ import annotations
 import difflib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from html import escape
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from letta_nb import bootstrap, words
 from letta_nb.errors import InputError, LettaNbError
+from letta_nb.pairing import Facts, Groups, Sequences, facts, paired
 from letta_nb.reading import Reading, Runs
-from letta_nb.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Verdict = Literal["ok", "unclear", "worse", "not compared"]
-Sequences = tuple[tuple[str, ...], ...]
 _SHOWN_PROMPT = 60
 _SHOWN_DIFFS = 3
 # steps of a sequence that are laid side by side
@@ -74,19 +74,6 @@ class Regression(LettaNbError, AssertionError):
         self.check = check
 
 
-class _Facts(NamedTuple):
-    """What of a run is compared; the run itself is let go."""
-
-    prompt: str
-    tools: Sequences
-    completed: float
-    seconds: float | None
-    tokens: float | None
-    usd: float | None
-    calls: tuple[float, ...]
-    tool_seconds: tuple[float, ...]
-
-
 def check(
     new: Runs,
     baseline: Runs,
@@ -105,7 +92,9 @@ def check(
 ) -> Check:
     """Compare new runs with a baseline of the same prompts; the result is true if nothing is worse.
 
-    `new`, `baseline`: Runs, or paths or patterns of run files. The limits are those of `Limits`, None to leave one out.
+    `new`, `baseline`: Runs, or paths or patterns of run files; where both have the same agents or models, runs are
+    compared with those of the same one. The limits are those of `Limits`, None to leave one out. Tools are compared one
+    by one, and the finding is that of the worst.
     Intervals are of these prompts with five runs of each and more; with fewer, of prompts such as these, and wider.
     `strict`: what is unclear fails too. `.raise_for_regression()` raises with a readable diff, `.df` has a row a
     finding. Raises InputError where the two have no prompt in common.
@@ -115,113 +104,124 @@ def check(
     limits = Limits(tool_sequence, p95, tool_p95, tokens, cost, error_rate, tool_error_rate)
     for measure in _MEASURES:
         _check_limit(measure, getattr(limits, measure.limit))
-    sides = [_by_prompt(_facts(run) for run in Reading(x)) for x in (baseline, new)]
-    for side, name in zip(sides, ("baseline", "new"), strict=True):
-        if not side:
-            raise InputError(f"There are no runs in {name}, so there is nothing to compare.")
-    groups = [(sides[0][prompt], sides[1][prompt]) for prompt in sides[1] if prompt in sides[0]]
-    if not groups:
-        raise InputError("The new runs and the baseline have no prompt in common, so there is nothing to compare.")
+    groups, note = paired(*((facts(run) for run in Reading(x)) for x in (baseline, new)))
     sampling = bootstrap.Sampling(confidence, resamples, seed)
-    return Check(list(_findings(groups, limits, sampling)), _left_out(sides), strict=strict)
+    return Check(list(_findings(groups, limits, sampling)), note, strict=strict)
 
 
 def _check_limit(measure: _Measure, limit: Any) -> None:
-    most = math.inf if measure.ratio else 1
+    most = math.inf if measure.figure.ratio else 1
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit <= most):
-        what = "times the baseline, such as 1.2" if measure.ratio else "of all, from 0 to 1, that may fail in addition"
+        what = (
+            "times the baseline, such as 1.2"
+            if measure.figure.ratio
+            else "of all, from 0 to 1, that may fail in addition"
+        )
         raise InputError(f"{measure.limit}={limit!r:.80}: a limit is a number ({what}), or None for no limit.")
-
-
-def _facts(run: Run) -> _Facts:
-    calls = run.tool_calls
-    names: dict[int, list[str]] = {step.index: [] for step in run.steps}
-    for call in calls:
-        names.setdefault(-1 if call.step_index is None else call.step_index, []).append(call.name or "tool")
-    usage, cost = run.usage, run.cost
-    return _Facts(
-        prompt=run.prompt,
-        # calls of one step have no order among themselves
-        tools=tuple(tuple(sorted(its)) for _, its in sorted(names.items()) if its),
-        completed=float(run.status in ("completed", "requires_approval")),
-        seconds=None if run.ended_at is None or not run.timed else run.ended_at / 1e9,
-        tokens=None if usage is None or usage.total_tokens is None else float(usage.total_tokens),
-        usd=None if cost is None else cost.usd,
-        calls=tuple(float(words.failed(call)) for call in calls),
-        tool_seconds=tuple(call.duration / 1e9 for call in calls if call.duration is not None),
-    )
-
-
-def _by_prompt(facts: Iterable[_Facts]) -> dict[str, list[_Facts]]:
-    found: dict[str, list[_Facts]] = {}
-    for its in facts:
-        found.setdefault(its.prompt, []).append(its)
-    return found
-
-
-def _left_out(sides: list[dict[str, list[_Facts]]]) -> str:
-    base, new = (set(side) for side in sides)
-    parts = [
-        f"{len(only)} of the {where}'s prompts are not in the {other}"
-        for only, where, other in ((base - new, "baseline", "new runs"), (new - base, "new runs", "baseline"))
-        if only
-    ]
-    return "; ".join(parts).replace("new runs's", "new runs'")
 
 
 # -- findings ----------------------------------------------------------------------------------------------------------
 
-_Groups = Sequence[tuple[list[_Facts], list[_Facts]]]
-
 
 @dataclass(frozen=True, slots=True)
 class _Measure:
-    """A figure that has a limit: how it is called, and which values of a run it is made of."""
+    """A figure that has a limit: how it is called, and which values of a run it is made of, by tool or as a whole."""
 
     limit: str
     title: str
     figure: bootstrap.Figure
-    values: Callable[[_Facts], Iterable[float | None]]
+    values: Callable[[Facts], Mapping[str, Sequence[float]]]
     unit: str
-    ratio: bool = True
+
+
+def _whole(*values: float | None) -> dict[str, list[float]]:
+    return {"": [value for value in values if value is not None]}
 
 
 _MEASURES: tuple[_Measure, ...] = (
-    _Measure("p95", "time of a run, p95", bootstrap.p95, lambda run: [run.seconds], "s"),
-    _Measure("tool_p95", "time of a tool call, p95", bootstrap.p95, lambda run: run.tool_seconds, "s"),
-    _Measure("tokens", "tokens a run", bootstrap.mean, lambda run: [run.tokens], ""),
-    _Measure("cost", "cost of a run", bootstrap.mean, lambda run: [run.usd], "USD"),
-    _Measure("error_rate", "runs that did not complete", bootstrap.mean, lambda run: [1 - run.completed], "%", False),
-    _Measure("tool_error_rate", "tool calls that failed", bootstrap.mean, lambda run: run.calls, "%", False),
+    _Measure("p95", "time of a run, p95", bootstrap.P95, lambda run: _whole(run.seconds), "s"),
+    _Measure("tool_p95", "time of a tool call, p95", bootstrap.P95, lambda run: run.tool_seconds, "s"),
+    _Measure("tokens", "tokens a run", bootstrap.MEAN, lambda run: _whole(run.tokens), ""),
+    _Measure("cost", "cost of a run", bootstrap.MEAN, lambda run: _whole(run.usd), "USD"),
+    _Measure("error_rate", "runs that did not complete", bootstrap.SHARE, lambda run: _whole(1 - run.completed), "%"),
+    _Measure("tool_error_rate", "tool calls that failed", bootstrap.SHARE, lambda run: _whole(*run.calls), "%"),
 )
 
 
-def _findings(groups: _Groups, limits: Limits, sampling: bootstrap.Sampling) -> Iterator[Finding]:
+def _findings(groups: Groups, limits: Limits, sampling: bootstrap.Sampling) -> Iterator[Finding]:
     if limits.tool_sequence:
         yield _sequences(groups)
     for measure in _MEASURES:
         limit: float | None = getattr(limits, measure.limit)
-        if limit is None:
-            continue
-        values = [(_known(base, measure), _known(new, measure)) for base, new in groups]
-        known = [(base, new) for base, new in values if base and new]
-        change = bootstrap.change(known, measure.figure, sampling, ratio=measure.ratio) if known else None
-        yield _measured(measure, limit, change)
+        if limit is not None:
+            yield _measured(measure, limit, groups, sampling)
 
 
-def _known(side: Iterable[_Facts], measure: _Measure) -> list[float]:
-    return [value for facts in side for value in measure.values(facts) if value is not None]
-
-
-def _measured(measure: _Measure, limit: float, change: bootstrap.Change | None) -> Finding:
-    if change is None:
+def _measured(measure: _Measure, limit: float, groups: Groups, sampling: bootstrap.Sampling) -> Finding:
+    """The finding of a measure; of one by tool that of the tool that is worst, with what is wrong with others."""
+    known = _known(measure, groups)
+    if not known:
         return Finding(measure.limit, "not compared", f"{measure.title}: not known on both sides", limit=limit)
+    # the more tools, the sooner one of them seems to have changed (Bonferroni)
+    sampling = sampling._replace(confidence=1 - (1 - sampling.confidence) / len(known))
+    changes = {name: bootstrap.change(its, measure.figure, sampling) for name, its in known.items()}
+    found: list[tuple[Verdict, str, bootstrap.Change]] = [
+        (_verdict(change, limit), name, change) for name, change in changes.items()
+    ]
+    found.sort(key=lambda its: (_RANK.index(its[0]), -its[2].change))
+    verdict, name, change = found[0]
+    said = [_told(measure, name, change), f"allowed {_change(limit, measure)}"]
+    said += [f"the most of {len(found)} tools"] if len(found) > 1 else []
+    said += [] if name else _gaps(measure, groups)
+    others = [f"{other}: {_told(measure, its, more)}" for other, its, more in found[1:] if other != "ok"]
+    more = [f"and {len(others) - _SHOWN_DIFFS} more tools"] if len(others) > _SHOWN_DIFFS else []
+    return Finding(
+        measure.limit,
+        verdict,
+        f"{measure.title}: {', '.join(said)}",
+        *change[:5],
+        limit=limit,
+        diff="\n".join([*others[:_SHOWN_DIFFS], *more]),
+    )
+
+
+_RANK: tuple[Verdict, ...] = ("worse", "unclear", "ok")
+
+
+def _known(measure: _Measure, groups: Groups) -> dict[str, list[tuple[bootstrap.Values, bootstrap.Values]]]:
+    """What is known on both sides, by tool or as a whole: for each group the values of each run."""
+    found: dict[str, list[tuple[bootstrap.Values, bootstrap.Values]]] = {}
+    for group in groups:
+        base, new = ([measure.values(its) for its in side] for side in group)
+        for name in dict.fromkeys(name for its in new for name in its):
+            sides = [[its[name] for its in side if its.get(name)] for side in (base, new)]
+            if all(sides):
+                found.setdefault(name, []).append((sides[0], sides[1]))
+    return found
+
+
+def _verdict(change: bootstrap.Change, limit: float) -> Verdict:
     allowed = limit + _NOISE
     sure = change.low is not None and change.low > allowed
-    verdict: Verdict = "worse" if sure else "unclear" if change.change > allowed else "ok"
+    return "worse" if sure else "unclear" if change.change > allowed else "ok"
+
+
+def _told(measure: _Measure, name: str, change: bootstrap.Change) -> str:
+    what = f"{words.clean(name)} " if name else ""
+    runs = f" in {change.runs:,} runs each" if change.runs else ""
     told = f"{_figure(change.baseline, measure.unit)} to {_figure(change.new, measure.unit)}"
-    said = f"{measure.title}: {told}, {_between(change, measure)}, allowed {_change(limit, measure)}"
-    return Finding(measure.limit, verdict, said, *change, limit=limit)
+    return f"{what}{told}{runs}, {_between(change, measure)}"
+
+
+def _gaps(measure: _Measure, groups: Groups) -> Iterator[str]:
+    """On which side, and of how many runs, what is compared is not known; calls are not in each run."""
+    if measure.limit == "tool_error_rate":
+        return
+    for place, side in ((1, "new"), (0, "baseline")):
+        runs = [its for group in groups for its in group[place]]
+        told = sum(bool(measure.values(its)[""]) for its in runs)
+        if told < len(runs):
+            yield f"known of {told:,} of {len(runs):,} {side} runs"
 
 
 def _between(change: bootstrap.Change, measure: _Measure) -> str:
@@ -241,10 +241,10 @@ def _figure(value: float, unit: str) -> str:
 
 
 def _change(value: float, measure: _Measure) -> str:
-    return f"{value:.2f}x" if measure.ratio else f"{value * 100:+.1f} points"
+    return f"{value:.2f}x" if measure.figure.ratio else f"{value * 100:+.1f} points"
 
 
-def _sequences(groups: _Groups) -> Finding:
+def _sequences(groups: Groups) -> Finding:
     other = 0
     diffs: list[str] = []
     for base, new in groups:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from itertools import count
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from letta_nb import bootstrap, guard
-from letta_nb.bootstrap import Sampling
+from letta_nb.bootstrap import MEAN, P95, SHARE, Sampling
 from letta_nb.errors import InputError
 from letta_nb.guard import Regression, check
 from letta_nb.log import Received
@@ -32,12 +32,16 @@ def ran(
     tools: Sequence[Sequence[str]] = (("look",), ("act",)),
     *,
     seconds: float = 1.0,
-    tokens: int = 100,
+    tokens: int | None = 100,
     failed: int = 0,
     stop: str = "end_turn",
+    took: Mapping[str, float] | None = None,
+    agent: str | None = None,
+    model: str = "gpt-4o-mini",
 ) -> Run:
-    """A run of these tools, a list a step, which took so long and used so many tokens; `failed` calls failed."""
-    run = Run({"messages": [{"role": "user", "content": prompt}], "stream_tokens": True}, model="gpt-4o-mini")
+    """A run of these tools, a list a step, which took so long and used so many tokens; `failed` calls failed, a tool
+    took so many seconds."""
+    run = Run({"messages": [{"role": "user", "content": prompt}], "stream_tokens": True}, agent_id=agent, model=model)
     ids = {"run_id": f"run-{next(numbers)}", "id": "message-0"}
     at, left = 0, failed
     for step, names in enumerate(tools):
@@ -46,18 +50,18 @@ def ran(
             call = {"name": name, "arguments": "{}", "tool_call_id": f"call-{step}-{place}"}
             back = {"tool_return": "ok", "status": "error" if left > 0 else "success", **call}
             left -= 1
-            for event in (
-                {"message_type": "tool_call_message", **ids, "tool_call": call, "tool_calls": call},
-                {"message_type": "tool_return_message", **ids, **back},
+            for event, after in (
+                ({"message_type": "tool_call_message", **ids, "tool_call": call, "tool_calls": call}, 0.01),
+                ({"message_type": "tool_return_message", **ids, **back}, (took or {}).get(name, 0.01)),
             ):
-                at += S // 100
+                at += round(after * S)
                 run.receive(Received(at, "", json.dumps(event)))
     end = round(seconds * S)
-    usage = {"total_tokens": tokens, "prompt_tokens": tokens - 10, "completion_tokens": 10, "step_count": len(tools)}
-    for event in (
-        {"message_type": "stop_reason", "stop_reason": stop},
-        {"message_type": "usage_statistics", **usage},
-    ):
+    events: list[dict[str, Any]] = [{"message_type": "stop_reason", "stop_reason": stop}]
+    if tokens is not None:
+        usage = {"prompt_tokens": tokens - 10, "completion_tokens": 10, "step_count": len(tools)}
+        events.append({"message_type": "usage_statistics", "total_tokens": tokens, **usage})
+    for event in events:
         run.receive(Received(end, "", json.dumps(event)))
     run.end(end)
     return run
@@ -67,37 +71,50 @@ def verdicts(found: guard.Check) -> dict[str, str]:
     return {finding.name: finding.verdict for finding in found.findings}
 
 
+def finding(found: guard.Check, name: str) -> guard.Finding:
+    return next(its for its in found.findings if its.name == name)
+
+
 # -- how sure one can be -----------------------------------------------------------------------------------------------
 
-values = st.lists(st.floats(0.01, 1e6), min_size=1, max_size=12)
+run_values = st.lists(st.floats(0.01, 1e6), min_size=1, max_size=3)
+values = st.lists(run_values, min_size=1, max_size=12)
 groups = st.lists(st.tuples(values, values), min_size=1, max_size=4)
+
+
+def alone(values: Any) -> list[list[float]]:
+    """Runs of a value each."""
+    return [[value] for value in values]
 
 
 @given(groups, st.booleans())
 @settings(max_examples=40)
 def test_the_change_lies_in_its_interval_and_nothing_is_no_change(
-    found: list[tuple[list[float], list[float]]], ratio: bool
+    found: list[tuple[list[list[float]], list[list[float]]]], ratio: bool
 ) -> None:
     few = Sampling(confidence=0.999, resamples=200)
-    its = bootstrap.change(found, bootstrap.mean, few, ratio=ratio)
+    its = bootstrap.change(found, MEAN._replace(ratio=ratio), few)
     assert its.change == pytest.approx(its.new / its.baseline if ratio else its.new - its.baseline)
-    assert (its.low is None) == (len(found) == 1 and min(map(len, found[0])) == 1)
+    assert its.baseline == pytest.approx(np.mean([np.mean(list(chain(*base))) for base, _ in found]))
+    fewest = min(len(side) for group in found for side in group)
+    assert (its.low is None) == (fewest < 3 if len(found) == 1 else fewest == 1 and len(found) < 6)
     assert its.low is None or its.high is None or its.low <= its.high
     same = [(side, side) for side, _ in found]
-    assert bootstrap.change(same, bootstrap.p95, few, ratio=ratio).change == (1 if ratio else 0)
+    assert bootstrap.change(same, P95._replace(ratio=ratio), few).change == (1 if ratio else 0)
 
 
 def test_a_prompt_that_ran_more_often_weighs_no_more() -> None:
-    base, new = [([1.0], [1.0] * 50), ([100.0] * 50, [100.0])], [([1.0], [1.0]), ([100.0], [100.0])]
-    for figure in (bootstrap.mean, bootstrap.p95):
-        once = bootstrap.change(new, figure, SURE, ratio=True)
-        assert bootstrap.change(base, figure, SURE, ratio=True)[:3] == pytest.approx(once[:3])
+    low, high = [[1.0]], [[100.0]]
+    for figure in (MEAN, P95):
+        once = bootstrap.change([(low, low), (high, high)], figure, SURE)
+        more = bootstrap.change([(low, low * 50), (high * 50, high)], figure, SURE)
+        assert more[:3] == pytest.approx(once[:3])
 
 
 def test_p95_is_a_value_that_was_measured() -> None:
-    hundred = [float(n) for n in range(1, 101)]
-    weights = np.full((2, 100), 0.01)
-    assert bootstrap.p95(np.array([hundred, hundred[::-1]]), weights).tolist() == [95.0, 95.0]
+    hundred = np.arange(100.0, 0, -1)
+    weights = np.array([[0.01] * 100, [0.5, *[0] * 98, 0.5]])
+    assert bootstrap.p95(hundred, weights).tolist() == [95.0, 100.0]
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
@@ -105,7 +122,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     held = 0
     for seed in range(200):
         a, b = rng.normal(100, 10, 30).tolist(), rng.normal(110, 10, 30).tolist()
-        its = bootstrap.change([(a, b)], bootstrap.mean, Sampling(0.9, 400, seed), ratio=True)
+        its = bootstrap.change([(alone(a), alone(b))], MEAN, Sampling(0.9, 400, seed))
         assert its.low is not None
         assert its.high is not None
         held += its.low <= 1.1 <= its.high
@@ -122,10 +139,10 @@ def test_prompts_that_ran_often_are_judged_by_themselves(prompts: int, runs: int
     held = 0
     for seed in range(200):
         sides = [
-            (rng.normal(its, its / 10, runs).tolist(), rng.normal(its * more, its / 10, runs).tolist())
+            (alone(rng.normal(its, its / 10, runs)), alone(rng.normal(its * more, its / 10, runs)))
             for its, more in zip(base, ratio, strict=True)
         ]
-        its = bootstrap.change(sides, bootstrap.mean, Sampling(0.9, 400, seed), ratio=True)
+        its = bootstrap.change(sides, MEAN, Sampling(0.9, 400, seed))
         assert its.low is not None
         assert its.high is not None
         held += its.low <= truth <= its.high
@@ -141,16 +158,16 @@ def test_a_prompt_that_did_not_change_does_not_hide_the_ones_that_did() -> None:
 
 
 def test_many_runs_are_resampled_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    sides = [([float(n) for n in range(40)], [float(n + 5) for n in range(40)])]
-    whole = bootstrap.change(sides, bootstrap.p95, SURE, ratio=True)
+    sides = [(alone(range(40)), alone(range(5, 45)))]
+    whole = bootstrap.change(sides, P95, SURE)
     monkeypatch.setattr(bootstrap, "_CELLS", 100)
-    piecewise = bootstrap.change(sides, bootstrap.p95, SURE, ratio=True)
+    piecewise = bootstrap.change(sides, P95, SURE)
     assert piecewise[:3] == whole[:3]
     assert piecewise.low == pytest.approx(whole.low, rel=0.1)
 
 
 def test_nothing_against_something_is_endless_and_not_an_error() -> None:
-    assert bootstrap.change([([0.0], [3.0])], bootstrap.mean, SURE, ratio=True).change == math.inf
+    assert bootstrap.change([([[0.0]], [[3.0]])], MEAN, SURE).change == math.inf
 
 
 # -- what is worse -----------------------------------------------------------------------------------------------------
@@ -231,11 +248,106 @@ def test_prompts_that_ran_once_do_not_make_it_sure() -> None:
     rng = np.random.default_rng(2)
     worse = 0
     for seed in range(100):
-        sides = [([value], [other]) for value, other in rng.lognormal(0, 0.5, (11, 2)).tolist()]
-        its = bootstrap.change(sides, bootstrap.mean, Sampling(resamples=400, seed=seed), ratio=True)
+        sides = [([[value]], [[other]]) for value, other in rng.lognormal(0, 0.5, (11, 2)).tolist()]
+        its = bootstrap.change(sides, MEAN, Sampling(resamples=400, seed=seed))
         assert its.low is not None
         worse += its.low > 1.1
     assert worse <= 5
+
+
+@pytest.mark.parametrize(("baseline", "new"), [(5, 5), (5, 50), (5, 200), (20, 200), (200, 5)])
+@pytest.mark.parametrize("figure", [P95, MEAN, SHARE])
+def test_sides_of_other_sizes_are_not_worse_by_that(figure: bootstrap.Figure, baseline: int, new: int) -> None:
+    """No true change: p95 of few runs is lower than that of many, and what is rare is not seen in few."""
+    rng = np.random.default_rng(4)
+    draw: Callable[[int], Any] = lambda n: rng.random(n) < 0.05 if figure.share else rng.lognormal(0, 0.4, n)  # noqa: E731
+    worse = 0
+    for seed in range(100):
+        its = bootstrap.change([(alone(draw(baseline)), alone(draw(new)))], figure, Sampling(0.95, 400, seed))
+        assert its.low is not None
+        worse += its.low > (1.1 if figure.ratio else 0)
+    # 2 or 3 of 100 are expected at the limit itself
+    assert worse <= 6
+
+
+@pytest.mark.parametrize("prompts", [2, 3, 5])
+def test_few_prompts_that_ran_once_may_all_have_changed_by_chance(prompts: int) -> None:
+    found = check([ran(f"{n}", tokens=200) for n in range(prompts)], [ran(f"{n}") for n in range(prompts)])
+    assert finding(found, "tokens").verdict == "unclear"
+    assert "2.00x (too few runs for an interval)" in finding(found, "tokens").words
+
+
+def test_calls_of_one_run_are_not_so_many_runs() -> None:
+    """One run on a slow network is no proof, however many calls it made."""
+    rng = np.random.default_rng(5)
+    worse = 0
+    for seed in range(100):
+        sides = [[(slow * rng.normal(1, 0.05, 20)).tolist() for slow in rng.lognormal(0, 0.3, 5)] for _ in range(2)]
+        its = bootstrap.change([(sides[0], sides[1])], P95, Sampling(0.95, 400, seed))
+        assert its.low is not None
+        worse += its.low > 1.2
+    assert worse <= 6
+
+
+def test_what_never_happened_in_few_runs_may_happen() -> None:
+    failing = [ran(stop="llm_api_error") for _ in range(10)]
+    rare = finding(check([*(ran() for _ in range(190)), *failing], [ran() for _ in range(5)]), "error_rate")
+    assert rare.verdict == "unclear"
+    assert (rare.baseline, rare.new) == (0, 0.05)
+    often = check([*(ran() for _ in range(10)), *failing], [ran() for _ in range(20)])
+    assert finding(often, "error_rate").verdict == "worse"
+    never = finding(check([ran() for _ in range(20)], [ran() for _ in range(20)]), "error_rate")
+    assert never.verdict == "ok"
+    assert (never.change, never.low) == (0, pytest.approx(-2 / 22))
+
+
+def test_p95_of_many_runs_is_compared_as_that_of_few() -> None:
+    its = finding(check([ran(seconds=1 + n / 100) for n in range(100)], [ran(seconds=1.5) for _ in range(5)]), "p95")
+    # the greatest of five of 1.00 to 1.99, on average
+    assert its.new == pytest.approx(1 + 0.995 * 5 / 6, abs=0.02)
+    assert its.baseline == 1.5
+    assert its.verdict == "unclear"
+    assert "1.5 s to 1.83 s in 5 runs each, 1.22x" in its.words
+
+
+def test_tools_are_compared_one_by_one() -> None:
+    """One call of thirty became slow: p95 of all calls is what it was."""
+    tools = [["fast"]] * 30 + [["slow"], ["rest"]]
+    base = [ran(tools=tools, took={"slow": 0.1}, seconds=9) for _ in range(6)]
+    new = [ran(tools=tools, took={"slow": 0.9, "rest": 0.04}, seconds=9) for _ in range(6)]
+    its = finding(check(new, base), "tool_p95")
+    assert its.verdict == "worse"
+    assert its.words.endswith("p95: slow 0.1 s to 0.9 s, 9.00x, allowed 1.20x, the most of 3 tools")
+    assert its.diff == "worse: rest 0.01 s to 0.04 s, 4.00x"
+    # fewer calls of the fast one make no tool slower
+    fewer = [ran(tools=[["fast"], ["slow"], ["rest"]], took={"slow": 0.1}, seconds=9) for _ in range(6)]
+    assert finding(check(fewer, base), "tool_p95").verdict == "ok"
+
+
+def test_agents_and_models_are_compared_with_themselves() -> None:
+    def mix(small: int, large: int, **other: str) -> list[Run]:
+        its = [{"agent": "a", "tokens": 100}] * small + [{"agent": "b", "tokens": 1000}] * large
+        return [ran(**{**one, **other}) for one in its]  # pyright: ignore[reportArgumentType]
+
+    found = check(mix(10, 40), mix(40, 10))
+    assert verdicts(found)["tokens"] == "ok"
+    assert found.note == ""
+    # another agent is what may have changed
+    changed = check(mix(20, 0, agent="c"), mix(20, 0))
+    assert finding(changed, "tokens").change == 1
+    assert changed.note == ""
+    unlike = check(mix(5, 5), mix(5, 0))
+    assert unlike.note == "the runs are of several agents, not of the same ones on both sides: they are taken as one"
+    crossed = [ran(agent=agent, model=model) for agent, model in (("a", "m"), ("b", "n"))]
+    other = [ran(agent=agent, model=model) for agent, model in (("a", "n"), ("b", "m"))]
+    assert finding(check(crossed, other), "tokens").change == 1
+
+
+def test_what_only_some_runs_told_is_said() -> None:
+    new = [ran(), *(ran(tokens=None) for _ in range(19))]
+    its = finding(check(new, [ran() for _ in range(20)]), "tokens")
+    assert its.words.endswith("allowed 1.10x, known of 1 of 20 new runs")
+    assert "known of" not in finding(check([ran(tools=[]), ran()], [ran()]), "tool_error_rate").words
 
 
 def test_long_sequences_are_shown_in_part() -> None:
@@ -330,7 +442,7 @@ def test_a_side_without_runs_is_told_by_its_name() -> None:
 
 
 def test_the_table_has_a_row_a_finding() -> None:
-    found = check([ran(tokens=200), ran(tokens=220)], [ran(), ran()])
+    found = check([ran(tokens=tokens) for tokens in (200, 210, 220)], [ran() for _ in range(3)])
     table = found.df
     assert table["name"].tolist() == [finding.name for finding in found.findings]
     row = table.set_index("name").loc["tokens"]

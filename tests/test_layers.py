@@ -37,8 +37,8 @@ text views stopping
 live reading multiples recorder
 wire_views step_views bare replay
 columns static_html span_times
-frames comparison guard otel
-summary remarks
+frames comparison pairing otel
+summary remarks guard
 remarks_calls remarks_time remarks_tokens plots
 explanation
 notebook parquet

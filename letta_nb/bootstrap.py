@@ -165,7 +165,7 @@ class _Side:
             if again:
                 chosen = rng.integers(0, runs, (rows, count))
             else:
-                chosen = rng.permuted(np.tile(np.arange(runs), (rows, 1)), axis=1)[:, :count]
+                chosen = rng.permuted(np.tile(np.arange(int(runs)), (rows, 1)), axis=1)[:, :count]
             cells = chosen + np.arange(rows)[:, None] * runs
             yield np.bincount(cells.ravel(), minlength=rows * runs).reshape(rows, runs)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from typing import Any
 
 from letta_nb import figures, frames
@@ -17,33 +16,32 @@ _LOST_RATE, _GREW, _NEAR_FULL, _MOST_COST, _MOST_REASONING = 0.2, 1.5, 0.75, 0.5
 
 
 def _cache_drop(facts: Facts) -> Iterator[Note]:
-    """Steps that read less from the cache than the step before had."""
+    """Steps that read less from the cache than the step of the same model before them had."""
     steps = facts.steps
-    drops: list[tuple[int, int, float, float]] = []
+    drops: list[tuple[int, int, int, float, float]] = []
     known = steps["cache_read_input_tokens"].notna() & (steps["input_tokens"] > 0).fillna(False)
-    rows = [
-        (step, int(steps["cache_read_input_tokens"].iloc[step]), int(steps["input_tokens"].iloc[step]))
-        for step in steps.index[known]
-    ]
-    for (_, before, of), (step, after, now) in pairwise(rows):
-        lost = min(before, now) - after
-        if lost >= _TOKENS and before / of - after / now >= _LOST_RATE:
-            drops.append((lost, step, before / of, after / now))
+    # the last step of each model: no model reads what is cached for another
+    lasts: dict[str, tuple[int, int, int]] = {}
+    for step in steps.index[known]:
+        after, now = int(steps["cache_read_input_tokens"].iloc[step]), int(steps["input_tokens"].iloc[step])
+        model = str(steps["model"].iloc[step])
+        if model in lasts:
+            earlier, before, of = lasts[model]
+            lost = min(before, now) - after
+            if lost >= _TOKENS and before / of - after / now >= _LOST_RATE:
+                drops.append((lost, step, earlier, before / of, after / now))
+        lasts[model] = (step, after, now)
     if not drops:
         return
     tokens = sum(lost for lost, *_ in drops)
-    _, step, was, came_to = max(drops)
+    _, step, _, was, came_to = max(drops)
     times = f"{len(drops)} times, most " if len(drops) > 1 else ""
     said = f"The cache hit rate fell {times}from {was:.0%} to {came_to:.0%} in step {step + 1}: "
     said += f"{figures.count(tokens)} tokens that could have been read from the cache were not."
-    indexes = sorted({index for _, step, *_ in drops for index in (_before(rows, step), step)})
+    indexes = sorted({index for _, step, earlier, *_ in drops for index in (earlier, step)})
     shown = ("step_index", "input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "total_cost_usd")
     share = facts.part_of_tokens(tokens)
     yield Note("cache_drop", said, share, "steps", steps.iloc[indexes], shown, stake_tokens=tokens)
-
-
-def _before(rows: list[tuple[int, int, int]], step: int) -> int:
-    return max(index for index, *_ in rows if index < step)
 
 
 def _context_growth(facts: Facts) -> Iterator[Note]:

@@ -55,8 +55,9 @@ class StepView(View):
         return end - start
 
     @cached_property
-    def _said(self) -> tuple[list[int | None], list[int | None], list[int], list[ToolCallEntry]]:
-        """First and last token of each step, where arrival tells; and of each call its step's row, and the call.
+    def _said(self) -> tuple[list[int | None], list[int | None], list[int], list[ToolCallEntry], set[int]]:
+        """First and last token of each step, where arrival tells; of each call its step's row, and the call; and the
+        rows of steps whose reasoning came.
 
         One pass over all entries, and no object a row: a hundred thousand of them keep the garbage collector busy.
         """
@@ -64,6 +65,7 @@ class StepView(View):
         lasts = firsts.copy()
         rows: list[int] = []
         calls: list[Any] = []
+        thought: set[int] = set()
         offset, spoken = 0, frozenset(phases.BLOCKS) - {"tool_call"}
         for run, count in zip(self.runs, self.counts, strict=True):
             tells = arrival_tells(run)
@@ -79,6 +81,8 @@ class StepView(View):
                         continue
                 elif entry.kind not in spoken:
                     continue
+                elif entry.kind == "reasoning":
+                    thought.add(row)
                 at = entry.last_at
                 if at is None or not tells:
                     continue
@@ -88,12 +92,12 @@ class StepView(View):
                 elif at > known:
                     lasts[row] = at
             offset += count
-        return firsts, lasts, rows, calls
+        return firsts, lasts, rows, calls, thought
 
     @cached_property
     def replies(self) -> tuple[Numbers, Numbers]:
         """First and last token of each step, where arrival tells."""
-        firsts, lasts, _, _ = self._said
+        firsts, lasts, *_ = self._said
         return Numbers.of(firsts), Numbers.of(lasts)
 
     @cached_property
@@ -110,7 +114,7 @@ class StepView(View):
         """The time of a step's tool where it had one, and whether the server told it."""
         import numpy as np
 
-        rows, calls = self._said[2:]
+        rows, calls = self._said[2:4]
         at = np.array(rows, dtype="int64")
         took = Numbers.at(at, Numbers.of([call.duration for call in calls]), sum(self.counts))
         by_server = np.zeros(len(took), dtype=bool)
@@ -126,7 +130,7 @@ class StepView(View):
     def approval_waits(self) -> Numbers:
         """How long a step's calls waited for a person, from the first request to the last answer."""
         asked: dict[int, list[tuple[int, int]]] = {}
-        for row, call in zip(*self._said[2:], strict=True):
+        for row, call in zip(*self._said[2:4], strict=True):
             if call.approval and approval_wait(call) is not None:
                 asked.setdefault(row, []).append((call.last_at or 0, call.answered_at or 0))
         waits = [max(answered for _, answered in times) - min(at for at, _ in times) for times in asked.values()]
@@ -146,17 +150,25 @@ class StepView(View):
 
     @cached_property
     def per_token(self) -> Numbers:
-        """Time per output token after the first, where arrival tells the time and the server the tokens."""
+        """Time per output token after the first, where arrival tells the time and the server the tokens.
+
+        Reasoning that did not come was over before the first token did. What came all at once tells no time.
+        """
         import numpy as np
 
         said = self.server("completion_tokens")
         if isinstance(said, PerRun):
             return Numbers.none(sum(self.counts))
         (first, last), tokens = self.replies, Numbers.of(said)
+        hidden = self.server("reasoning_tokens")
+        unseen = Numbers.none(len(tokens)) if isinstance(hidden, PerRun) else Numbers.of(hidden)
+        silent = np.ones(len(tokens), dtype=bool)
+        silent[list(self._said[4])] = False
+        came = tokens.values - unseen.values * silent
         took = last - first
-        several = tokens.values >= 2
-        each = np.rint(took.values / np.where(several, tokens.values - 1, 1)).astype("int64")
-        return Numbers(each, took.known & several)
+        tells = (came >= 2) & (took.values > 0)
+        each = np.rint(took.values / np.where(tells, came - 1, 1)).astype("int64")
+        return Numbers(each, took.known & tokens.known & tells)
 
     @cached_property
     def longest_gaps(self) -> Numbers:

@@ -238,6 +238,11 @@ def test_a_cache_that_is_no_longer_read() -> None:
     )
     assert note.stake_tokens == 7200
     assert note.rows["cache_read_input_tokens"].tolist() == [7200, 0]
+    # no model reads another's cache
+    between = [spent(8000, cached_input_tokens=7200), spent(3000, cached_input_tokens=0) | {"model": "gpt-4o"}]
+    assert "cache_drop" not in kinds(made(LOOKS, [*between, spent(9000, cached_input_tokens=8000), spent(9000)]))
+    again = one(made(LOOKS, [*between, *rows[1:]]), "cache_drop")
+    assert again.rows["step_index"].tolist() == [0, 2]
     # what was not reported is no drop
     assert "cache_drop" not in kinds(made(LOOKS, [spent(8000, cached_input_tokens=7200), spent(9000)]))
     assert "cache_drop" not in kinds(RUNS["multi2_tok_server"])

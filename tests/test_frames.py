@@ -437,6 +437,36 @@ def test_time_per_token_needs_both_sides() -> None:
     assert all(na(load("0.16.8/v1_multi2_tok").steps_df()["time_per_output_token_s"]))
 
 
+@pytest.mark.parametrize(
+    ("pieces", "reasoning", "tokens", "each"),
+    [
+        # three pieces in 1 s, the first at 20 s
+        ("assistant assistant assistant", None, 101, 0.01),
+        # all of the reasoning was over before the first of them
+        ("assistant assistant assistant", 2000, 2101, 0.01),
+        # the reasoning is what came
+        ("reasoning reasoning assistant", 80, 101, 0.01),
+        # a piece is no time, and a token no rate
+        ("assistant", None, 60, None),
+        ("assistant assistant", 60, 61, None),
+    ],
+)
+def test_time_per_token_is_of_the_tokens_that_came(
+    pieces: str, reasoning: int | None, tokens: int, each: float | None
+) -> None:
+    run, at = Run({"input": "Go.", "stream_tokens": True}), 20_000_000_000
+    for kind in pieces.split():
+        ids = {"id": f"message-{kind}", "step_id": "step-1", "run_id": "run-1"}
+        said = {"reasoning": "Hm."} if kind == "reasoning" else {"content": "So."}
+        run.receive(Received(at, "", json.dumps({"message_type": f"{kind}_message", **ids, **said})))
+        at += 500_000_000
+    run.receive(Received(at, "", json.dumps({"message_type": "stop_reason", "stop_reason": "end_turn"})))
+    run.end(at)
+    run.join_server({"steps": [{"id": "step-1", "completion_tokens": tokens, "reasoning_tokens": reasoning}]})
+    found = run.steps_df()["time_per_output_token_s"]
+    assert found.tolist() == [pytest.approx(each)] if each else all(na(found))
+
+
 def test_waiting_for_a_person_is_told_of_the_call_the_step_and_the_run() -> None:
     run = RUNS["answered_tok"]
     (waited,) = run.tools_df()["approval_wait_s"].dropna()

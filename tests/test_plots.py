@@ -327,6 +327,14 @@ def test_the_context_of_several_runs_is_a_line_each() -> None:
     assert ax.get_title(loc="left").startswith("3 runs, 1 without tokens by step, at most 67%")
 
 
+def test_the_window_that_is_said_is_that_of_the_fullest() -> None:
+    small, large = (made(LOOKS[:1], [spent(7000)], window=its, run_id=f"run-{its}") for its in (8000, 200_000))
+    ax = plots.context([large, small])
+    assert ax.get_title(loc="left") == "2 runs, at most 88% of the window of 8,000 (others: up to 200,000)"
+    (window,) = [line for line in ax.lines if line.get_label() == "_window"]
+    assert window.get_ydata()[0] == 8000
+
+
 # -- two runs ----------------------------------------------------------------------------------------------------------
 
 

@@ -200,12 +200,13 @@ def _fillings(run: Run) -> Iterator[_Filling]:
 def _scale(found: list[_Filling]) -> tuple[int, int | None, str]:
     """How far the axis goes, the window that is drawn, and what is said of it."""
     fullest = max(max(its.tokens, its.before or 0) for its in found)
-    windows = [its.window for its in found if its.window]
+    windows = {its.window for its in found if its.window}
     if not windows:
         return fullest, None, "The size of the context window is not known"
-    window, part = max(windows), max(its.tokens / its.window for its in found if its.window)
+    part, window = max((its.tokens / its.window, its.window) for its in found if its.window)
     said = f"at most {part:.0%} of the window of {figures.count(window)}"
-    # smaller windows of other steps are told in their figures
+    # others are told in the steps' figures
+    said += f" (others: up to {figures.count(max(windows))})" if max(windows) > window else ""
     return (max(fullest, window), window, said) if part >= _SEEN else (fullest, None, f"{said} (out of sight)")
 
 

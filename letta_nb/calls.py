@@ -7,7 +7,7 @@ call by id; one whose call was never streamed opens an entry of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from letta_nb import events as ev
 from letta_nb.entries import (
@@ -41,6 +41,8 @@ class CallFold:
         self._of_message: dict[str | None, ToolCallEntry] = {}
         # looking through all calls at each return would take a run of many calls hours
         self._of_step: dict[int | None, list[ToolCallEntry]] = {}
+        # answers to calls of an earlier run, of which only the returns are this run's
+        self._earlier: dict[str, Mapping[str, Any]] = {}
 
     def of_step(self, index: int | None) -> list[ToolCallEntry]:
         """The calls of a step."""
@@ -196,6 +198,9 @@ class CallFold:
             tool_call_id=part.tool_call_id,
         )
         call.extra["unseen"] = True
+        answer = self._answer_to(part.tool_call_id)
+        if answer is not None and answer.get("type") != "tool":
+            call.approval, call.reason = _said(answer)
         self._keep(call)
         changes.append(EntryOpened(at, call))
         return call
@@ -259,15 +264,22 @@ class CallFold:
             call.answered_at = call.started_at = call.reason = None
             changes.append(EntryChanged(at, call))
 
+    def _answer_to(self, tool_call_id: str | None) -> Mapping[str, Any] | None:
+        """What a person answered to a call that was an earlier run's: as the server lists it, or as it was sent."""
+        sent = (item for item in answers_in(self._run.request) if item.get("tool_call_id") == tool_call_id)
+        return self._earlier.get(tool_call_id or "") or next(sent, None)
+
     def _answer(
         self, item: Mapping[str, Any], sent: int | None, times: CallTimes, at: int | None, changes: list[Change]
     ) -> None:
-        call = self.get(item.get("tool_call_id"))
+        tool_call_id = item.get("tool_call_id")
+        call = self.get(tool_call_id)
         if call is None:
+            if isinstance(tool_call_id, str):
+                self._earlier[tool_call_id] = item
             return
-        call.approval = "denied" if item.get("approve") is False else "approved"
+        call.approval, call.reason = _said(item)
         call.answered_at = sent if times.answered_at is None else times.answered_at
-        call.reason = _text_or_none(item.get("reason"))
         if item.get("type") == "tool":
             ran_here(call, item, times._replace(answered_at=call.answered_at))
         elif call.approval == "approved":
@@ -295,6 +307,11 @@ def answers_in(request: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]
         yield from _dicts(message.get("approvals"))
         for item in _dicts(message.get("tool_returns")):
             yield {"type": "tool", **item}
+
+
+def _said(answer: Mapping[str, Any]) -> tuple[Literal["approved", "denied"], str | None]:
+    """What a person's answer was, and why."""
+    return "denied" if answer.get("approve") is False else "approved", _text_or_none(answer.get("reason"))
 
 
 def _dicts(value: object) -> Iterator[dict[str, Any]]:

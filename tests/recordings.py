@@ -117,15 +117,15 @@ STORIES: dict[str, Story] = {
     "approve asked": Story(
         ("Dangerous; needs approval.",), (), (Call("danger", {"target": "/tmp/x"}, None, "pending"),)
     ),
-    "approved": Story(("Handled.",), ("Approval flow finished.",), (Call("danger", None),)),
-    "denied": Story(("Handled.",), ("Approval flow finished.",), (Call(None, None, "error"),)),
+    "approved": Story(("Handled.",), ("Approval flow finished.",), (Call("danger", None, "success", "approved"),)),
+    "denied": Story(("Handled.",), ("Approval flow finished.",), (Call(None, None, "error", "denied"),)),
     "approve2 asked": Story(
         ("Two calls, one needs approval.",),
         (),
         (Call("get_weather", {"city": "Rome"}, None), Call("danger", {"target": "/tmp/y"}, None, "pending")),
     ),
     # one name on the event for several returns: it need not be the first one's, so it is nobody's
-    "approved2": Story((), ("Approval flow 2 finished.",), (Call(None, None), Call(None, None))),
+    "approved2": Story((), ("Approval flow 2 finished.",), (Call(None, None, "success", "approved"), Call(None, None))),
     "clienttool asked": Story(("The notebook can answer.",), (), (Call("kernel_fn", {"a": 7}, None, "pending"),)),
     "clienttool answered": Story(("It answered.",), ("The kernel said it is 49.",), (Call(None, None),)),
     "clienttool answered, tokens": Story(("It answered.",), ("The kernel said it is 49.",)),

@@ -327,6 +327,23 @@ def test_pending_calls_and_their_answers() -> None:
     assert na(answered["duration_s"]) == [True]
 
 
+def test_what_was_denied_before_is_no_failure_of_the_run_that_hears_of_it() -> None:
+    """By the request that was sent, as recorded, and by what a server lists of the run."""
+    sent = load("0.16.8/v1_deny_step_2answer")
+    (returned,) = [event for event in sent.events if getattr(event, "message_type", "") == "tool_return_message"]
+    item = {"type": "approval", "approve": False, "tool_call_id": sent.tool_calls[0].tool_call_id, "reason": "no"}
+    said = {"message_type": "approval_response_message", "id": "message-1", "approvals": [item]}
+    listed = Run()
+    for event in (said, returned.model_dump()):
+        listed.receive(Received(-1, "", json.dumps(event)))
+    listed.end(None)
+    for run, reason in ((sent, "too risky"), (listed, "no")):
+        assert run.tools_df()[["approval", "tool_status"]].to_numpy().tolist() == [["denied", "error"]]
+        assert run.tool_calls[0].reason == reason
+        assert run.runs_df()["tool_error_count"][0] == 0
+        assert "tool call failed" not in str(letta_nb.explain(run))
+
+
 def test_a_resumed_stream_has_no_latencies() -> None:
     run = load("0.16.8/v1_bg_resume_after0")
     assert all(na(run.tools_df()["duration_s"]))

@@ -37,8 +37,8 @@ _NOISE = 1e-9
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What is allowed: for the sequence of tools whether it must be one of the baseline's, for p95 of a run's time
-    (`p95`) and of a tool's (`tool_p95`), for tokens and cost new over baseline, for the share of runs and of tool calls
-    that failed new less baseline. None: not compared."""
+    without what it waited for a person (`p95`) and of a tool's (`tool_p95`), for tokens and cost new over baseline, for
+    the share of runs and of tool calls that failed new less baseline. None: not compared."""
 
     tool_sequence: bool | None = True
     p95: float | None = 1.2

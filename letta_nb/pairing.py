@@ -8,13 +8,15 @@ from typing import NamedTuple
 from letta_nb import words
 from letta_nb.errors import InputError
 from letta_nb.run import Run
+from letta_nb.step_views import waits_for_answers
 
 # the tools called, a tuple a step
 Sequences = tuple[tuple[str, ...], ...]
 
 
 class Facts(NamedTuple):
-    """What of a run is compared; the run itself is let go. Times are in seconds, `calls` is 1 for each that failed."""
+    """What of a run is compared; the run itself is let go. Times are in seconds, that of the run without what it waited
+    for a person; `calls` is 1 for each that failed."""
 
     prompt: str
     agent: str | None
@@ -42,6 +44,7 @@ def facts(run: Run) -> Facts:
         if call.duration is not None:
             took[name] = (*took.get(name, ()), call.duration / 1e9)
     usage, cost = run.usage, run.cost
+    waited = sum(waits_for_answers((call.step_index or 0, call) for call in run.tool_calls).values())
     return Facts(
         prompt=run.prompt,
         agent=run.agent_id,
@@ -49,7 +52,7 @@ def facts(run: Run) -> Facts:
         # calls of one step have no order among themselves
         tools=tuple(tuple(sorted(its)) for _, its in sorted(names.items()) if its),
         completed=float(run.status in ("completed", "requires_approval")),
-        seconds=None if run.ended_at is None or not run.timed else run.ended_at / 1e9,
+        seconds=None if run.ended_at is None or not run.timed else max(run.ended_at - waited, 0) / 1e9,
         tokens=None if usage is None or usage.total_tokens is None else float(usage.total_tokens),
         usd=None if cost is None else cost.usd,
         calls=tuple(float(words.failed(call)) for call in run.tool_calls),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -10,6 +11,7 @@ from letta_nb.align import line, parsed
 from letta_nb.entries import ToolCallEntry
 from letta_nb.redaction_rules import MARK
 from letta_nb.remarks import SHORTEST, Facts, Kind, Note, names_of
+from letta_nb.signatures import ADDED
 
 _TOOL_COLUMNS = ("step_index", "tool_name", "tool_arguments", "tool_status", "duration_s", "duration_source")
 
@@ -27,7 +29,14 @@ def _slowest_tool(facts: Facts) -> Iterator[Note]:
     by = " and ".join(sorted({_timer(facts.calls[index]) for index in timed}))
     count = figures.plural(len(its), "call") if timed == its else f"{len(timed)} of {len(its)} calls"
     each = f", the longest {figures.time(longest)}" if len(timed) > 1 else ""
-    said = f"The slowest tool is {line(name)}: {figures.time(ns)}{facts.of_run(ns)}, in {count} timed by {by}{each}."
+    # one of which many calls took longest may have none that is slow, and of what nobody timed a bound may be more
+    slowest = longest == max(call.duration or 0 for call in facts.calls)
+    hidden = any((call.at_most or 0) > ns for call in facts.calls if call.duration is None)
+    if hidden:
+        which = f"Of the tools that were timed, {'the slowest' if slowest else 'the one that took longest in all'}"
+    else:
+        which = "The slowest tool" if slowest else "The tool that took longest in all"
+    said = f"{which} is {line(name)}: {figures.time(ns)}{facts.of_run(ns)}, in {count} timed by {by}{each}."
     yield Note("slowest_tool", said, facts.part(ns), "tools", facts.tools.iloc[timed], _TOOL_COLUMNS, stake_s=ns / 1e9)
 
 
@@ -70,7 +79,7 @@ def _repeated_calls(facts: Facts) -> Iterator[Note]:
     for name, repeated in by_tool.items():
         most = max(repeated, key=len)
         again = [index for group in repeated for index in group[1:]]
-        asked = line(words.one_line(facts.calls[most[0]].arguments), 60) or "none"
+        asked = line(words.one_line(_shown(facts.calls[most[0]].arguments)), 60) or "none"
         results = {facts.calls[index].result for index in most}
         same = "with the same result" if len(results) == 1 else "with other results"
         said = f"{line(name)} was called {len(most)} times with the same arguments, {asked}, {same}"
@@ -81,8 +90,22 @@ def _repeated_calls(facts: Facts) -> Iterator[Note]:
 
 
 def _spelled(arguments: str) -> str:
+    value = _own(arguments)
+    return arguments.strip() if value is None else repr(value)
+
+
+def _own(arguments: str) -> list[tuple[str, str]] | str | None:
+    """A tool's own arguments, without what the server has a model say along; None where that cannot be read."""
     value = parsed(arguments)
-    return arguments.strip() if value is None else repr(sorted(value.items()) if isinstance(value, dict) else value)
+    return sorted((name, its) for name, its in value.items() if name not in ADDED) if isinstance(value, dict) else value
+
+
+def _shown(arguments: str) -> str:
+    """The arguments as they came, or, where something was said along, what is left."""
+    value, own = parsed(arguments), _own(arguments)
+    if isinstance(value, dict) and own is not None and len(own) < len(value):
+        return "{" + ", ".join(f"{json.dumps(name, ensure_ascii=False)}: {its}" for name, its in own) + "}"
+    return arguments
 
 
 def _failed_calls(facts: Facts) -> Iterator[Note]:
@@ -91,7 +114,7 @@ def _failed_calls(facts: Facts) -> Iterator[Note]:
         return
     calls = [facts.calls[index] for index in rows]
     again = sum(
-        any(later.name == call.name for later in facts.calls[index + 1 :])
+        any(later.name == call.name and later.step_index != call.step_index for later in facts.calls[index + 1 :])
         for index, call in zip(rows, calls, strict=True)
     )
     said = f"{len(rows)} of {figures.plural(len(facts.calls), 'tool call')} failed: {names_of(calls)}"

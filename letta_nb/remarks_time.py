@@ -5,6 +5,7 @@ No time is claimed inside steps that were delivered whole, nor of a stored strea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ _GAPS: dict[phases.PhaseKind, str] = {
     "arguments": "in the middle of a call's arguments",
     "answer": "in the middle of the answer",
 }
+_GAP_COLUMNS = ("event_index", "message_type", "received_s", "gap_s", "step_index")
 
 
 def _longest_gap(facts: Facts) -> Iterator[Note]:
@@ -30,6 +32,9 @@ def _longest_gap(facts: Facts) -> Iterator[Note]:
         ns = until - since
         if ns < LONG or not facts.weighs(ns):
             return
+        if index == len(run.log):
+            yield _silent_end(facts, ns, before, pings)
+            return
         step, phase = _during(facts.fall, since, until)
         if phase is None or phase.kind not in _GAPS:
             continue
@@ -39,14 +44,23 @@ def _longest_gap(facts: Facts) -> Iterator[Note]:
         nothing = f"Nothing but {figures.plural(pings, 'ping')}" if pings else "Nothing"
         said = f"{nothing} arrived for {figures.time(ns)}{facts.of_run(ns)}, {where}."
         rows = frames.events_df(run).iloc[[index] if before is None else [before, index]]
-        shown = ("event_index", "message_type", "received_s", "gap_s", "step_index")
-        yield Note("longest_gap", said, facts.part(ns), "events", rows, shown, stake_s=ns / 1e9)
+        yield Note("longest_gap", said, facts.part(ns), "events", rows, _GAP_COLUMNS, stake_s=ns / 1e9)
         return
 
 
+def _silent_end(facts: Facts, ns: int, last: int | None, pings: int) -> Note:
+    """Nothing arrived any more, until the connection closed."""
+    waiting = [call for call in facts.calls if not call.has_returned and call.approval is None]
+    of = f", with {names_of(waiting)} not returned" if waiting else ""
+    nothing = f"nothing but {figures.plural(pings, 'ping')}" if pings else "nothing"
+    said = f"At the end {nothing} arrived for {figures.time(ns)}{facts.of_run(ns)}, until the connection closed{of}."
+    events = frames.events_df(facts.run)
+    return Note("longest_gap", said, facts.part(ns), "events", events.iloc[[last or 0]], _GAP_COLUMNS, stake_s=ns / 1e9)
+
+
 def _gaps(run: Run) -> Iterator[tuple[int, int, int | None, int, int]]:
-    """From when, until when, after which event, until which, and the pings between; from an answer or a resumed
-    connection where one was sent."""
+    """From when, until when, after which event, until which (or the end), and the pings between; from an answer or a
+    resumed connection where one was sent."""
     begins = {leg.first_event: leg.at or 0 for leg in run.legs}
     since, before, pings = 0, None, 0
     for index, received in enumerate(run.log or ()):
@@ -57,6 +71,8 @@ def _gaps(run: Run) -> Iterator[tuple[int, int, int | None, int, int]]:
             continue
         yield since, received.at, before, index, pings
         since, before, pings = received.at, index, 0
+    if run.status == "interrupted" and run.log and run.ended_at is not None:
+        yield since, run.ended_at, before, len(run.log), pings
 
 
 def _during(fall: phases.Waterfall, since: int, until: int) -> tuple[int, phases.Phase | None]:
@@ -84,8 +100,10 @@ def _approval_wait(facts: Facts) -> Iterator[Note]:
 def _unattributed(facts: Facts) -> Iterator[Note]:
     """What nobody timed: between a tool's own time and the next step, and inside steps that came whole."""
     of_step: dict[int, list[phases.Phase]] = {}
+    heard = _heard_until(facts.run)
     for lane in facts.fall.lanes:
-        found = [phase for phase in lane.phases if phase.kind == "unattributed"]
+        found = [phase for phase in lane.phases if phase.kind == "unattributed" and phase.start < heard]
+        found = [phase._replace(end=min(phase.end, heard)) for phase in found]
         if found and lane.step < len(facts.run.steps):
             of_step.setdefault(lane.step, []).extend(found)
     spent = {step: _covered(found) for step, found in of_step.items()}
@@ -105,6 +123,13 @@ def _unattributed(facts: Facts) -> Iterator[Note]:
         said = f"{figures.plural(len(silent), 'step')} with tools came whole: of {figures.time(ns)}{facts.of_run(ns)}, "
         said += "nobody said what was the model and what the tools."
         yield _unattributed_note(facts, said, ns, silent, "tool_call_count")
+
+
+def _heard_until(run: Run) -> float:
+    """When the last of a broken run arrived: that nothing came any more is told by another rule."""
+    if run.status != "interrupted" or run.log is None:
+        return math.inf
+    return max((since for since, *_ in _gaps(run)), default=math.inf)
 
 
 def _covered(found: list[phases.Phase]) -> int:

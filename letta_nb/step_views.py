@@ -129,12 +129,8 @@ class StepView(View):
     @cached_property
     def approval_waits(self) -> Numbers:
         """How long a step's calls waited for a person, from the first request to the last answer."""
-        asked: dict[int, list[tuple[int, int]]] = {}
-        for row, call in zip(*self._said[2:4], strict=True):
-            if call.approval and approval_wait(call) is not None:
-                asked.setdefault(row, []).append((call.last_at or 0, call.answered_at or 0))
-        waits = [max(answered for _, answered in times) - min(at for at, _ in times) for times in asked.values()]
-        return Numbers.at(list(asked), Numbers.of(waits), sum(self.counts))
+        waits = waits_for_answers(zip(*self._said[2:4], strict=True))
+        return Numbers.at(list(waits), Numbers.of(list(waits.values())), sum(self.counts))
 
     @cached_property
     def overheads(self) -> Numbers:
@@ -257,6 +253,15 @@ class StepView(View):
             if not phases.settled(self.runs[i]):
                 values[ends[i] - 1] = values[ends[i] - 1] or getattr(self.runs[i].error, key)
         return values
+
+
+def waits_for_answers(calls: Iterable[tuple[int, ToolCallEntry]]) -> dict[int, int]:
+    """How long the calls of each step waited for a person, in ns; each call with its step."""
+    asked: dict[int, list[tuple[int, int]]] = {}
+    for step, call in calls:
+        if call.approval and approval_wait(call) is not None:
+            asked.setdefault(step, []).append((call.last_at or 0, call.answered_at or 0))
+    return {step: max(answered for _, answered in times) - min(at for at, _ in times) for step, times in asked.items()}
 
 
 def approval_wait(call: ToolCallEntry) -> int | None:

@@ -6,6 +6,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -117,6 +118,67 @@ def test_the_slowest_tool_is_so_in_all_its_calls() -> None:
     assert note.rows["duration_s"].tolist() == [1.0] * 4
 
 
+def streamed(*events: tuple[float, dict[str, Any]], ended: float | None = None) -> Run:
+    """A run of these events, each so many seconds after the one before, that ended, or broke off after so long."""
+    run, at = Run({"input": "Go.", "stream_tokens": True}), 0.0
+    for after, event in events:
+        at += after
+        ids = {"id": "message-0", "step_id": "step-0", "run_id": "run-1"}
+        run.receive(Received(round(at * S), "", json.dumps({**ids, **event})))
+    if ended is None:
+        run.receive(Received(round(at * S), "", json.dumps({"message_type": "stop_reason", "stop_reason": "end_turn"})))
+    run.end(round((at + (ended or 0)) * S))
+    return run
+
+
+def called(tool_call_id: str, name: str = "look", step: int = 0) -> dict[str, Any]:
+    call = {"name": name, "arguments": "{}", "tool_call_id": tool_call_id}
+    ids = {"id": f"message-{step}", "step_id": f"step-{step}"}
+    return {"message_type": "tool_call_message", **ids, "tool_call": call, "tool_calls": call}
+
+
+def returned(tool_call_id: str, status: str = "success", step: int = 0) -> dict[str, Any]:
+    result = {"tool_return": "no" if status == "error" else "ok", "status": status, "tool_call_id": tool_call_id}
+    return {"message_type": "tool_return_message", "id": f"m-{tool_call_id}", "step_id": f"step-{step}", **result}
+
+
+PING: dict[str, Any] = {"message_type": "ping"}
+
+
+def test_many_short_calls_make_no_tool_the_slowest() -> None:
+    often = [event for n in range(40) for event in ((0.1, called(f"{n}", step=n)), (0.05, returned(f"{n}", step=n)))]
+    run = streamed(*often, (0.1, called("c", "crawl", 41)), (1.9, returned("c", step=41)))
+    assert one(run, "slowest_tool").words.startswith("The tool that took longest in all is look: 2.00 s, ")
+
+
+def test_what_nobody_timed_may_be_slower_than_the_slowest_that_was() -> None:
+    together = [(0.1, called("a", "scrape")), (0.1, called("b", "scrape")), (30, returned("a")), (0, returned("b"))]
+    run = streamed(*together, (0.1, called("c", "quick", 1)), (5, returned("c", step=1)))
+    assert one(run, "slowest_tool").words.startswith("Of the tools that were timed, the slowest is quick: 5.00 s, ")
+
+
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        ([(0.1, called("a")), (0.1, returned("a"))], "nothing arrived for 5:00, 100% of the run, until"),
+        ([(0.1, called("a"))], "nothing arrived for 5:00, 100% of the run, until the connection closed, with look not"),
+        ([(0.1, called("a")), (100, PING)], "nothing but 1 ping arrived for 6:40, 100% of the run, until"),
+        ([(0.1, PING)], "nothing but 1 ping arrived for 5:00, 100% of the run, until"),
+    ],
+)
+def test_a_silence_that_a_broken_connection_ended(events: list[tuple[float, dict[str, Any]]], words: str) -> None:
+    run = streamed(*events, ended=300)
+    assert run.status == "interrupted"
+    note = one(run, "longest_gap")
+    assert note.words.startswith(f"At the end {words}")
+    # and is not told a second time as nobody's
+    assert "unattributed" not in kinds(run)
+
+
+def test_a_silence_of_which_nothing_is_a_proof_is_told_by_the_run_alone() -> None:
+    assert kinds(streamed(ended=300)) == set()
+
+
 def test_calls_that_returned_together_are_bounded_and_not_timed() -> None:
     note = one(RUNS["parallel2_tok_server"], "calls_together")
     assert note.words == (
@@ -210,6 +272,19 @@ def test_arguments_that_nobody_knows_are_not_the_same() -> None:
     hidden = [("look", '{"key": "[redacted]"}', "success")] * 2
     assert "repeated_calls" not in kinds(made(hidden))
     assert "repeated_calls" not in kinds(made(LOOKS))
+
+
+def test_what_a_model_says_along_is_no_argument() -> None:
+    """0.6 to 0.16 have MemGPT agents say their thoughts in the arguments."""
+    said = [{"q": "x", "request_heartbeat": n > 0, "inner_thoughts": f"Thought {n}."} for n in range(3)]
+    note = one(made([("look", json.dumps(its), "success") for its in said]), "repeated_calls")
+    assert note.words.startswith('look was called 3 times with the same arguments, {"q": "x"}, with the same result')
+
+
+def test_calls_at_once_are_no_second_try() -> None:
+    calls = [(0.1, called(its)) for its in "abc"]
+    run = streamed(*calls, *[(0.3, returned(its, "error")) for its in "abc"])
+    assert "again" not in one(run, "failed_calls").words
 
 
 def test_failed_calls_and_whether_they_were_tried_again() -> None:

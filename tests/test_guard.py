@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from folded import RUNS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -348,6 +349,14 @@ def test_what_only_some_runs_told_is_said() -> None:
     its = finding(check(new, [ran() for _ in range(20)]), "tokens")
     assert its.words.endswith("allowed 1.10x, known of 1 of 20 new runs")
     assert "known of" not in finding(check([ran(tools=[]), ran()], [ran()]), "tool_error_rate").words
+
+
+def test_what_a_person_took_to_answer_is_no_time_of_the_run() -> None:
+    slow, quick = RUNS["answered_tok"], ran(RUNS["answered_tok"].prompt, seconds=2)
+    waited = float(slow.runs_df()["approval_wait_s"][0])
+    its = finding(check(slow, quick), "p95")
+    assert waited > 1
+    assert its.new == pytest.approx((slow.duration or 0) - waited)
 
 
 def test_long_sequences_are_shown_in_part() -> None:

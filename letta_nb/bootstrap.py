@@ -18,7 +18,9 @@ Groups = Sequence[tuple[Values, Values]]
 # as many runs of each group, on both sides, tell how much they vary; fewer do not
 _ENOUGH = 5
 # of fewer runs in the only group, or of fewer groups that ran once, all may have changed alike by chance alone
-_FEWEST_RUNS, _FEWEST_GROUPS = 3, 6
+FEWEST_RUNS, _FEWEST_GROUPS = 3, 6
+# what is less has no logarithm of any use: a nanosecond, in seconds
+_LEAST = 1e-9
 # cells that are resampled at once
 _CELLS = 2_000_000
 
@@ -63,6 +65,13 @@ def mean(values: Array, weights: Array) -> Array:
     return weights @ values / weights.sum(axis=1)
 
 
+def geometric(values: Array, weights: Array) -> Array:
+    """The geometric mean by each row of weights: a value that doubles counts the same, however large it is."""
+    import numpy as np
+
+    return np.exp(mean(np.log(np.maximum(values, _LEAST)), weights))
+
+
 def p95(values: Array, weights: Array) -> Array:
     """For each row of weights the value that 95 % of the weight does not exceed."""
     import numpy as np
@@ -74,6 +83,7 @@ def p95(values: Array, weights: Array) -> Array:
 
 
 MEAN = Figure(mean)
+GEOMETRIC = Figure(geometric)
 P95 = Figure(p95, grows=True)
 SHARE = Figure(mean, ratio=False, share=True)
 
@@ -100,7 +110,7 @@ def change(groups: Groups, figure: Figure, sampling: Sampling) -> Change:
     base, new = (side.shown(figure, once, fewer, rng) if uneven else side.figure(figure) for side in sides)
     its = compared(np.float64(base), np.float64(new)).item()
     found = Change(base, new, its, runs=int(fewer.sum()) if uneven else None)
-    if fewer.min() < _FEWEST_RUNS if len(groups) == 1 else fewer.min() == 1 and len(groups) < _FEWEST_GROUPS:
+    if fewer.min() < FEWEST_RUNS if len(groups) == 1 else fewer.min() == 1 and len(groups) < _FEWEST_GROUPS:
         return found
     each = len(groups) == 1 or fewer.min() >= _ENOUGH
     # the same groups on both sides: they are compared with each other

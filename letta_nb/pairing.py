@@ -106,7 +106,6 @@ def _by(side: Iterable[Facts], key: _Key) -> dict[tuple[str | None, ...], list[F
 
 def _left_out(sides: tuple[list[Facts], list[Facts]]) -> Iterator[str]:
     base, new = ({its.prompt for its in side} for side in sides)
-    if base - new:
-        yield f"{len(base - new)} of the baseline's prompts are not in the new runs"
-    if new - base:
-        yield f"{len(new - base)} of the new runs' prompts are not in the baseline"
+    for only, where, other in ((base - new, "baseline's", "new runs"), (new - base, "new runs'", "baseline")):
+        if only:
+            yield f"{len(only)} of the {where} prompts {'is' if len(only) == 1 else 'are'} not in the {other}"

@@ -308,7 +308,51 @@ def test_p95_of_many_runs_is_compared_as_that_of_few() -> None:
     assert its.new == pytest.approx(1 + 0.995 * 5 / 6, abs=0.02)
     assert its.baseline == 1.5
     assert its.verdict == "unclear"
-    assert "1.5 s to 1.83 s in 5 runs each, 1.22x" in its.words
+    assert "1.50 s to 1.83 s in 5 runs each, 1.22x" in its.words
+
+
+def test_one_slow_prompt_hides_no_other() -> None:
+    """p95 of all is that of the one which takes a minute."""
+    seconds = {f"q{n}": 60.0 if n == 0 else 1.0 for n in range(10)}
+    base = [ran(prompt, seconds=its + n / 100) for prompt, its in seconds.items() for n in range(5)]
+    new = [
+        ran(prompt, seconds=its * (2 if its < 60 else 1) + n / 100) for prompt, its in seconds.items() for n in range(5)
+    ]
+    its = finding(check(new, base), "p95")
+    assert its.verdict == "worse"
+    assert its.words.startswith('time of a run, p95: "q1" 1.04 s to 2.04 s, 1.96x (')
+    assert its.words.endswith("allowed 1.20x, the most of 10 prompts")
+    assert its.diff.splitlines()[-1] == "and 5 more"
+    assert its.diff.startswith('worse: "q2" 1.04 s to 2.04 s')
+    # of prompts that ran once, none by itself
+    once = finding(check(new[::5], base[::5]), "p95")
+    assert once.words.startswith("time of a run, geometric mean: ")
+    assert (once.verdict, round(once.change or 0, 2)) == ("worse", round(2**0.9, 2))
+    # the noise of one of them is no finding
+    calm = [ran(prompt, seconds=its + n / 100) for prompt, its in seconds.items() for n in range(4)]
+    odd = [ran("q3", seconds=1.5) if n == 13 else run for n, run in enumerate(calm)]
+    assert finding(check(odd, base), "p95").words.startswith("time of a run, p95: 1:00 to 1:00")
+
+
+def test_runs_that_failed_at_once_make_the_others_no_slower() -> None:
+    base = [*(ran(tokens=1000) for _ in range(10)), *(ran(tokens=10, stop="llm_api_error") for _ in range(10))]
+    found = check([ran(tokens=1000) for _ in range(20)], base)
+    assert found
+    words = finding(found, "tokens").words
+    assert words == "tokens a run: 1,000 to 1,000, 1.00x, allowed 1.10x, of the 10 of 20 baseline runs that completed"
+
+
+def test_a_group_is_named_by_what_makes_it_one() -> None:
+    def its(seconds: float) -> list[Run]:
+        both = [ran(agent=agent, seconds=9 if agent == "b" else seconds) for agent in "ab" for _ in range(5)]
+        return [
+            *both,
+            *(ran("Once more.", agent="a") for _ in range(5)),
+            *(ran("Once more.", agent="b") for _ in range(5)),
+        ]
+
+    words = finding(check(its(3.0), its(1.0)), "p95").words
+    assert words.startswith('time of a run, p95: "Go.", a 1.00 s to 3.00 s, 3.00x')
 
 
 def test_tools_are_compared_one_by_one() -> None:
@@ -318,8 +362,8 @@ def test_tools_are_compared_one_by_one() -> None:
     new = [ran(tools=tools, took={"slow": 0.9, "rest": 0.04}, seconds=9) for _ in range(6)]
     its = finding(check(new, base), "tool_p95")
     assert its.verdict == "worse"
-    assert its.words.endswith("p95: slow 0.1 s to 0.9 s, 9.00x, allowed 1.20x, the most of 3 tools")
-    assert its.diff == "worse: rest 0.01 s to 0.04 s, 4.00x"
+    assert its.words.endswith("p95: slow 100 ms to 900 ms, 9.00x, allowed 1.20x, the most of 3 tools")
+    assert its.diff == "worse: rest 10 ms to 40 ms, 4.00x"
     # fewer calls of the fast one make no tool slower
     fewer = [ran(tools=[["fast"], ["slow"], ["rest"]], took={"slow": 0.1}, seconds=9) for _ in range(6)]
     assert finding(check(fewer, base), "tool_p95").verdict == "ok"
@@ -392,6 +436,18 @@ def test_the_diff_shows_the_nearest_sequence_step_by_step() -> None:
     assert "1 of 1 new runs" in finding.words
 
 
+def test_one_odd_run_of_the_baseline_makes_nothing_usual() -> None:
+    base = [ran(tools=[]), *(ran() for _ in range(19))]
+    its = finding(check([ran(tools=[]) for _ in range(20)], base), "tool_sequence")
+    assert (its.verdict, its.diff.strip()) == ("worse", "(no tool)")
+    assert its.words == "sequence of tools: 100% of the new runs do what 5% of the baseline's did"
+    half = [ran(tools=[]) if n < 8 else ran() for n in range(20)]
+    assert (
+        finding(check([ran(tools=[]) for _ in range(10)] + [ran() for _ in range(10)], half), "tool_sequence").verdict
+        == "ok"
+    )
+
+
 def test_calls_at_once_have_no_order_and_any_sequence_of_the_baseline_will_do() -> None:
     base = [ran(tools=[["a", "b"]]), ran(tools=[["c"]])]
     assert check([ran(tools=[["b", "a"]]), ran(tools=[["c"]])], base).passed
@@ -418,8 +474,8 @@ def test_runs_are_compared_with_those_of_their_prompt() -> None:
     new = [*(ran("long", seconds=9.0) for _ in range(5)), ran("short", seconds=1.0), ran("fresh")]
     found = check(new, base)
     assert found.passed
-    assert "1 of the baseline's prompts are not in the new runs" in found.note
-    assert "1 of the new runs' prompts are not in the baseline" in str(found)
+    assert "1 of the baseline's prompts is not in the new runs" in found.note
+    assert "1 of the new runs' prompts is not in the baseline" in str(found)
 
 
 def test_no_prompt_in_common_is_an_error() -> None:

@@ -38,8 +38,8 @@ live reading multiples recorder
 wire_views step_views bare replay
 columns static_html span_times
 frames comparison pairing otel
-summary remarks guard
-remarks_calls remarks_time remarks_tokens plots
+summary remarks limits
+remarks_calls remarks_time remarks_tokens plots guard
 explanation
 notebook parquet
 places

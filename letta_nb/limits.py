@@ -244,4 +244,6 @@ def _figure(value: float, unit: str) -> str:
 
 
 def _change(value: float, measure: Measure) -> str:
-    return f"{value:.2f}x" if measure.figure.ratio else f"{value * 100:+.1f} points"
+    if not measure.figure.ratio:
+        return f"{value * 100:+.1f} points"
+    return f"{value:.2f}x" if value < 100 else f"{value:,.0f}x"

@@ -178,7 +178,7 @@ class Flows:
                 f"{len(named)} agents are named {agent!r}; use an id: {', '.join(found.id for found in named)}"
             )
         names = [found.name or found.id for found in (yield from self.agents(limit=20))]
-        there = f"There are {', '.join(names)}." if names else "The server has no agents yet."
+        there = f"Its agents: {', '.join(names)}." if names else "The server has no agents yet."
         raise errors.AgentNotFound(f"There is no agent named {agent!r} at {shown(self.base_url)}. {there}")
 
     def agent_id(self, agent: str) -> Flow:

@@ -24,7 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from letta_nb import frames, paths, redaction
+from letta_nb import figures, frames, paths, redaction
 from letta_nb.columns import TABLES, Grain
 from letta_nb.errors import ConfigurationError, InputError
 from letta_nb.reading import OnError, Reading, Runs, Unread
@@ -51,13 +51,12 @@ class Written:
     unread: list[Unread] = field(default_factory=list[Unread])
 
     def __repr__(self) -> str:
-        rows = ", ".join(f"{count} {grain}" for grain, count in self.rows.items() if grain != "runs")
+        rows = ", ".join(f"{figures.count(count)} {grain}" for grain, count in self.rows.items() if grain != "runs")
         torn = sum(one.is_torn for one in self.unread)
         told = ((len(self.unread) - torn, "could not be read"), (torn, "cut off in its last line"))
         left = ", ".join(f"{count} {how}" for count, how in told if count)
-        return (
-            f"<{self.runs} runs ({rows}) in {len(self.files)} files of {self.dir}{left and f'; {left}, see .unread'}>"
-        )
+        said = f"{figures.plural(self.runs, 'run')} ({rows}) in {figures.plural(len(self.files), 'file')} of {self.dir}"
+        return f"<{said}{left and f'; {left}, see .unread'}>"
 
 
 def to_parquet(

@@ -5,7 +5,7 @@ Nothing is held that was read: who takes a few runs at a time needs no memory fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
@@ -163,20 +163,31 @@ def _flat(x: Any) -> Iterator[Run | Path]:
         if not found:
             raise InputError(f"No file matches {x}.")
         yield from found
-    elif isinstance(x, Iterable):
+    elif not isinstance(x, Iterable) or _is_table(cast("Any", x)):
+        raise _refused(cast("Any", x))
+    else:
         for one in cast("Iterable[Any]", x):
             yield from _flat(one)
-    else:
-        raise InputError(
-            f"A Run, several Runs, a path or a pattern of paths was expected, not {type(x).__name__}.{_instead(x)}"
-        )
+
+
+def _is_table(x: Any) -> bool:
+    """What gives its names, and no runs, where it is gone through."""
+    return isinstance(x, Mapping) or hasattr(x, "columns")
 
 
 def _is_list(x: Any) -> bool:
     return isinstance(x, list | tuple)
 
 
+def _refused(x: Any) -> InputError:
+    return InputError(
+        f"A Run, several Runs, a path or a pattern of paths was expected, not {type(x).__name__}.{_instead(x)}"
+    )
+
+
 def _instead(x: Any) -> str:
     if hasattr(x, "runs"):
         return ' A server\'s runs are client.runs("my-agent", limit=100).'
+    if isinstance(x, Mapping):
+        return " Pass its values: list(runs.values())."
     return " Collect them first: [run async for run in runs]." if hasattr(x, "__aiter__") else ""

@@ -126,7 +126,7 @@ def test_an_unknown_name_says_which_there_are(send: Send) -> None:
     agents = answer([{"id": AGENT, "name": "bob"}])
     with (
         ScriptedServer([STREAM, HELLO], {("GET", "/v1/agents/"): agents}) as server,
-        pytest.raises(errors.AgentNotFound, match=r"no agent named 'alice'.*There are bob"),
+        pytest.raises(errors.AgentNotFound, match=r"no agent named 'alice'.*Its agents: bob"),
     ):
         send(server.url, agent="alice")
     assert server.posts == []

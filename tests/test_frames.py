@@ -63,6 +63,8 @@ def test_what_is_no_run_is_said_with_what_to_pass() -> None:
         (letta_nb.Client("http://127.0.0.1:1"), r"not Client\. A server's runs are client.runs\("),
         (fetched(), r"not async_generator\. Collect them first: \[run async for run in runs\]"),
         (7, r"not int\.$"),
+        (pd.DataFrame({"run_id": ["run-1"]}), r"not DataFrame\.$"),
+        ({"run-1": Run()}, r"not dict\. Pass its values: list\(runs.values\(\)\)"),
     ]
     for x, words in wrong:
         with pytest.raises(InputError, match=words):

@@ -181,6 +181,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     assert [Path(one.source).name for one in written.unread] == ["1.jsonl", "3.jsonl"]
     assert written.runs == len(by_pandas(tmp_path / "data/runs")) == 2
     assert "2 runs" in repr(written)
+    assert repr(to_parquet(made(7), tmp_path / "one")).startswith("<1 run (")
     assert "2 could not be read" in repr(written)
 
 

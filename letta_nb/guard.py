@@ -120,7 +120,8 @@ def _other_habit(groups: Groups, sampling: bootstrap.Sampling) -> Finding | None
 
 
 def _alike(a: Sequences, b: Sequences) -> float:
-    return difflib.SequenceMatcher(None, a, b, autojunk=False).ratio()
+    """How alike they are in what is shown: all of ten thousand steps would take seconds."""
+    return difflib.SequenceMatcher(None, a[:_SHOWN_STEPS], b[:_SHOWN_STEPS], autojunk=False).ratio()
 
 
 def _told(tools: Sequences) -> list[str]:

@@ -27,7 +27,7 @@ class Facts(NamedTuple):
     tokens: float | None
     usd: float | None
     calls: tuple[float, ...]
-    tool_seconds: Mapping[str, tuple[float, ...]]
+    tool_seconds: Mapping[str, Sequence[float]]
 
 
 Groups = Sequence[tuple[list[Facts], list[Facts]]]
@@ -37,12 +37,12 @@ _Key = Callable[[Facts], tuple[str | None, ...]]
 def facts(run: Run) -> Facts:
     """What of a run is compared."""
     names: dict[int, list[str]] = {step.index: [] for step in run.steps}
-    took: dict[str, tuple[float, ...]] = {}
+    took: dict[str, list[float]] = {}
     for call in run.tool_calls:
         name = call.name or "tool"
         names.setdefault(-1 if call.step_index is None else call.step_index, []).append(name)
         if call.duration is not None:
-            took[name] = (*took.get(name, ()), call.duration / 1e9)
+            took.setdefault(name, []).append(call.duration / 1e9)
     usage, cost = run.usage, run.cost
     waited = sum(waits_for_answers((call.step_index or 0, call) for call in run.tool_calls).values())
     return Facts(

@@ -48,7 +48,8 @@ def facts(run: Run) -> Facts:
     return Facts(
         prompt=run.prompt,
         agent=run.agent_id,
-        model=run.model,
+        # what was asked for: the agent's own is the same for all models of a fan-out
+        model=run.trial.request_model if run.trial else (run.request or {}).get("override_model") or run.model,
         # calls of one step have no order among themselves
         tools=tuple(tuple(sorted(its)) for _, its in sorted(names.items()) if its),
         completed=float(run.status in ("completed", "requires_approval")),

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from letta_nb import bootstrap, guard
 from letta_nb.bootstrap import MEAN, P95, SHARE, Sampling
+from letta_nb.entries import TrialFacts
 from letta_nb.errors import InputError
 from letta_nb.guard import Regression, check
 from letta_nb.log import Received
@@ -386,6 +387,23 @@ def test_agents_and_models_are_compared_with_themselves() -> None:
     crossed = [ran(agent=agent, model=model) for agent, model in (("a", "m"), ("b", "n"))]
     other = [ran(agent=agent, model=model) for agent, model in (("a", "n"), ("b", "m"))]
     assert finding(check(crossed, other), "tokens").change == 1
+
+
+def test_models_are_those_that_were_asked_for() -> None:
+    """A fan-out's runs all have the agent's own model."""
+
+    def mix(small: int, large: int, *, by_trial: bool) -> Iterator[Run]:
+        for number, (model, tokens) in enumerate([("small", 100)] * small + [("large", 1000)] * large):
+            run = ran(tokens=tokens)
+            if by_trial:
+                run.trial = TrialFacts("fan", number, model, 0)
+            else:
+                run.request = {**(run.request or {}), "override_model": model}
+            yield run
+
+    for by_trial in (True, False):
+        found = check(list(mix(10, 30, by_trial=by_trial)), list(mix(30, 10, by_trial=by_trial)))
+        assert verdicts(found)["tokens"] == "ok"
 
 
 def test_what_only_some_runs_told_is_said() -> None:
